@@ -5,6 +5,7 @@ A *cycle* is one DAQ file; a *run* has many cycles of each datatype.
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -22,7 +23,7 @@ FIELDS = {
 KEY = re.compile("-".join(f"(?P<{name}>{pattern})" for name, pattern in FIELDS.items()))
 CYCLE_TIERS = ("raw", "tcm", "dsp", "hit")
 RUN_TIERS = ("evt",)
-COMPRESSIONS = ("", ".gz", ".bz2", ".zst")
+COMPRESSION = r"(\.gz|\.bz2|\.zst)?"
 
 
 @dataclass(frozen=True, order=True)
@@ -125,15 +126,15 @@ class FilePattern:
                 seen.add(name)
             else:
                 parts.append(re.escape(part))
-        return re.compile("".join(parts) + "|".join(["(?:", *map(re.escape, COMPRESSIONS[1:])]).replace("(?:|", "(?:") + ")?")
+        return re.compile("".join(parts) + COMPRESSION)
 
     def find(self, paths: Iterable[str]) -> dict[CycleKey, str]:
         """Return the cycles among relative paths; raise ConfigError when two files are the same cycle."""
         regex = self.regex()
         cycles: dict[CycleKey, str] = {}
         for path in sorted(paths):
-            if (match := regex.fullmatch(path)) is None:
-                continue
+            if path.endswith(".lh5") or (match := regex.fullmatch(path)) is None:
+                continue  # an LH5 file beside DAQ files is a product, such as a simulation's truth
             key = CycleKey.from_fields({**dict(self.defaults), **match.groupdict()})
             if key in cycles:
                 raise ConfigError(f"DAQ files {cycles[key]} and {path} are both the cycle {key}; remove one of them")
@@ -143,8 +144,6 @@ class FilePattern:
 
 def list_files(directory: Path) -> list[str]:
     """Return all files below a directory as relative paths; links to directories are followed."""
-    import os
-
     found = []
     for parent, _, names in os.walk(directory, followlinks=True):
         found += [os.path.relpath(os.path.join(parent, name), directory) for name in names]

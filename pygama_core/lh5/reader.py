@@ -216,9 +216,11 @@ def _read_rows(obj: h5py.Dataset, rows: Rows) -> np.ndarray:
     # one contiguous read beats HDF5's point selection unless the rows are far apart
     first, last = int(index.min()), int(index.max()) + 1
     if len(index) * 20 > last - first:
-        return np.asarray(obj[first:last])[index - first]
+        window: np.ndarray = obj[first:last]
+        return np.asarray(window[index - first])
     unique, inverse = np.unique(index, return_inverse=True)
-    return np.asarray(obj[unique])[inverse]
+    picked: np.ndarray = obj[unique]
+    return np.asarray(picked[inverse])
 
 
 def _row_numbers(rows: np.ndarray, total: int, where: str) -> np.ndarray:

@@ -72,7 +72,8 @@ class VectorOfVectors:
     @property
     def lengths(self) -> np.ndarray:
         """Number of elements in each row, (n_rows,) int64."""
-        return np.subtract(self.cumulative_length, self.starts)
+        lengths: np.ndarray = self.cumulative_length - self.starts
+        return lengths
 
     def __getitem__(self, row: int) -> Any:
         """Return row ``row`` as a view of the flattened data."""

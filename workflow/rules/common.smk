@@ -1,0 +1,86 @@
+# The production's names and look-ups; nothing here reads a data file.
+from pathlib import Path
+
+from pygama_core.production import Production, find_cycles
+from pygama_core.settings import Config
+
+SETTINGS = Config(**config)
+PRODUCTION = Production(SETTINGS, find_cycles(SETTINGS))
+GENERATED = SETTINGS.paths.generated
+CAL = SETTINGS.par.datatype
+CYCLE = "{datatype}/{period}/{run}/{experiment}-{period}-{run}-{datatype}-{timestamp}"
+RUN = "{datatype}/{period}/{run}/{experiment}-{period}-{run}-{datatype}"
+LOG = f"{GENERATED}/log"
+BENCHMARK = f"{GENERATED}/benchmark"
+
+
+# the one literal form of every name; a typo in a target matches no rule
+wildcard_constraints:
+    experiment=r"\w+",
+    period=r"p\d+",
+    run=r"r\d+",
+    datatype="[a-z]+",
+    timestamp=r"\d{8}T\d{6}Z",
+
+
+def cycle_of(wildcards):
+    """The cycle a job is about."""
+    return PRODUCTION.cycle(
+        f"{wildcards.experiment}-{wildcards.period}-{wildcards.run}-{wildcards.datatype}-{wildcards.timestamp}"
+    )
+
+
+def cycles_of_run(wildcards, datatype=None):
+    """All cycles of the run a job is about."""
+    return PRODUCTION.run(f"{wildcards.experiment}-{wildcards.period}-{wildcards.run}-{datatype or wildcards.datatype}")
+
+
+def daq_file(wildcards):
+    """The DAQ file of a cycle."""
+    return PRODUCTION.daq_file(cycle_of(wildcards))
+
+
+def run_files(tier, datatype=None):
+    """Input function: the files of a tier for all cycles of a run."""
+    return lambda wildcards: PRODUCTION.tier_files(tier, cycles_of_run(wildcards, datatype))
+
+
+def parameter_files(tier):
+    """Input function: the parameter files valid for a cycle; none before the first calibration run."""
+    return lambda wildcards: PRODUCTION.parameter_files(tier, wildcards.timestamp)
+
+
+def validity_files():
+    """The parameter database's catalogues; none when there is no calibration run."""
+    return expand(f"{GENERATED}/par/{{tier}}/validity.yaml", tier=["dsp", "hit"] if PRODUCTION.calibration_runs else [])
+
+
+def config_file(path):
+    """A configuration file, in the working directory or, if it is not there, beside the Snakefile."""
+    return path if Path(path).exists() else str(Path(workflow.basedir) / path)
+
+
+def system_configs(table):
+    """Configuration files of all systems, in the order of the configuration."""
+    return {system: config_file(path) for system, path in table.items()}
+
+
+def config_options(table):
+    """Command-line options that name the configuration of each system."""
+    return " ".join(f"--config {system}={path}" for system, path in system_configs(table).items())
+
+
+CHANNELMAP = [config_file(SETTINGS.channelmap)] if SETTINGS.channelmap else []
+CHANNELMAP_OPTION = f"--channelmap {CHANNELMAP[0]}" if CHANNELMAP else ""
+KERNELS = f"{GENERATED}/kernels.txt"
+
+
+rule compile_kernels:
+    """Compile the numerical kernels once for this machine, before jobs run side by side."""
+    output:
+        KERNELS,
+    log:
+        f"{LOG}/compile_kernels.log",
+    threads: workflow.cores
+    shell:
+        "pygama-core warm --output {output} > {log} 2>&1"

@@ -1,0 +1,17 @@
+# Calibrated quantities of every hit, with the parameters valid at the cycle's time.
+rule hit:
+    """Evaluate every channel's hit operations."""
+    input:
+        dsp=f"{GENERATED}/tier/dsp/{CYCLE}-tier_dsp.lh5",
+        configs=list(system_configs(SETTINGS.hit).values()),
+        channelmap=CHANNELMAP,
+        parameters=parameter_files("hit"),
+    output:
+        f"{GENERATED}/tier/hit/{CYCLE}-tier_hit.lh5",
+    log:
+        f"{LOG}/hit/{CYCLE}.log",
+    params:
+        configs=config_options(SETTINGS.hit),
+    shell:
+        "pygama-core dsp-to-hit {input.dsp} {output} {params.configs} {CHANNELMAP_OPTION}"
+        " --parameters {input.parameters} > {log} 2>&1"
