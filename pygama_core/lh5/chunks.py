@@ -83,7 +83,7 @@ class GrowingDataset:
         self._dataset = self._parent.create_dataset(
             self._name,
             shape=(0, *self.row_shape),
-            maxshape=(None, *self.row_shape),
+            maxshape=(None, *(n or None for n in self.row_shape)),  # HDF5 has no chunk of length 0
             dtype=self.dtype,
             chunks=(self._chunk_rows, *(max(1, n) for n in self.row_shape)),
             shuffle=True,
@@ -98,7 +98,8 @@ class GrowingDataset:
             padding = np.zeros((self._chunk_rows - len(chunk), *self.row_shape), self.dtype)
             chunk = np.concatenate([chunk, padding])
         self._waiting, self._n_waiting = [], 0
-        self._pending.append((self._n_stored, self._pool.submit(compress_chunk, chunk)))
+        if chunk.size:
+            self._pending.append((self._n_stored, self._pool.submit(compress_chunk, chunk)))
         self._n_stored += len(chunk)
         while len(self._pending) > MAX_PENDING:
             self._store_one()
