@@ -15,6 +15,35 @@ from pygama_core.filekey import CycleKey, FilePattern, RunKey, cycle_path, list_
 from pygama_core.settings import Config
 
 
+def resolve_files(config: Config, base: Path) -> Config:
+    """Return the configuration with every configuration file found: in the working directory, else below ``base``.
+
+    Raises
+    ------
+    ConfigError
+        if a file is in neither place; names the key
+    """
+
+    def found(key: str, name: str | None) -> str | None:
+        if name is None or Path(name).is_file():
+            return name
+        if (base / name).is_file():
+            return str(base / name)
+        raise ConfigError(f"{key}: no file {name!r} in {Path.cwd()} or in {base}")
+
+    par = {name: found(f"par.{name}", getattr(config.par, name)) for name in ("dsp", "dsp_chain", "hit")}
+    return config.model_copy(
+        update={
+            "simulation": found("simulation", config.simulation),
+            "channelmap": found("channelmap", config.channelmap),
+            "par": config.par.model_copy(update=par),
+            "dsp": {system: found(f"dsp.{system}", name) for system, name in config.dsp.items()},
+            "hit": {system: found(f"hit.{system}", name) for system, name in config.hit.items()},
+            "evt": found("evt", config.evt),
+        }
+    )
+
+
 def find_cycles(config: Config) -> dict[CycleKey, str]:
     """Return the selected cycles and their DAQ files relative to ``paths.daq``.
 

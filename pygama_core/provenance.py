@@ -1,4 +1,4 @@
-"""What made a file: step, version, inputs, configuration. No times and no host names, so equal work gives equal bytes."""
+"""What made a file: step, version, inputs, configuration; no times, no hosts, so equal work gives equal bytes."""
 
 from __future__ import annotations
 

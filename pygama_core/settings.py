@@ -26,15 +26,21 @@ class Paths(Section):
 
     daq: str = Field(description="DAQ files; only read, unless `simulation` makes them")
     generated: str = Field(default="generated", description="everything this workflow makes")
-    overrides: str | None = Field(default=None, description="hand-written parameters: <tier>/validity.yaml and what it names")
+    overrides: str | None = Field(
+        default=None, description="hand-written parameters: <tier>/validity.yaml and what it names"
+    )
 
 
 class Daq(Section):
     """How DAQ files are found and read."""
 
-    pattern: str = Field(default=NAMES, description=f"path of a cycle below paths.daq, with the fields {', '.join(FIELDS)}")
+    pattern: str = Field(
+        default=NAMES, description=f"path of a cycle below paths.daq, with the fields {', '.join(FIELDS)}"
+    )
     defaults: dict[str, str] = Field(default={}, description="values of fields that the file names do not say")
-    files: dict[str, str] = Field(default={}, description="cycle key -> path below paths.daq, for files named otherwise")
+    files: dict[str, str] = Field(
+        default={}, description="cycle key -> path below paths.daq, for files named otherwise"
+    )
     format: str | None = Field(default=None, description="decoder to use; null finds it from each file's content")
 
 
@@ -50,7 +56,9 @@ class Select(Section):
 class Tcm(Section):
     """Time-coincidence map."""
 
-    window_ns: int = Field(default=1000, ge=0, description="hits closer than this to the previous hit are one event [ns]")
+    window_ns: int = Field(
+        default=1000, ge=0, description="hits closer than this to the previous hit are one event [ns]"
+    )
 
 
 class Par(Section):
@@ -68,7 +76,9 @@ class Config(Section):
 
     paths: Paths
     daq: Daq = Daq()
-    simulation: str | None = Field(default=None, description="simulation settings: the DAQ files are made by this workflow")
+    simulation: str | None = Field(
+        default=None, description="simulation settings: the DAQ files are made by this workflow"
+    )
     channelmap: str | None = Field(
         default=None, description="detector name -> rawid and system; null: all channels are of the system `default`"
     )

@@ -1,10 +1,10 @@
 # The production's names and look-ups; nothing here reads a data file.
 from pathlib import Path
 
-from pygama_core.production import Production, find_cycles
+from pygama_core.production import Production, find_cycles, resolve_files
 from pygama_core.settings import Config
 
-SETTINGS = Config(**config)
+SETTINGS = resolve_files(Config(**config), Path(workflow.basedir))
 PRODUCTION = Production(SETTINGS, find_cycles(SETTINGS))
 GENERATED = SETTINGS.paths.generated
 CAL = SETTINGS.par.datatype
@@ -55,22 +55,12 @@ def validity_files():
     return expand(f"{GENERATED}/par/{{tier}}/validity.yaml", tier=["dsp", "hit"] if PRODUCTION.calibration_runs else [])
 
 
-def config_file(path):
-    """A configuration file, in the working directory or, if it is not there, beside the Snakefile."""
-    return path if Path(path).exists() else str(Path(workflow.basedir) / path)
-
-
-def system_configs(table):
-    """Configuration files of all systems, in the order of the configuration."""
-    return {system: config_file(path) for system, path in table.items()}
-
-
 def config_options(table):
     """Command-line options that name the configuration of each system."""
-    return " ".join(f"--config {system}={path}" for system, path in system_configs(table).items())
+    return " ".join(f"--config {system}={path}" for system, path in table.items())
 
 
-CHANNELMAP = [config_file(SETTINGS.channelmap)] if SETTINGS.channelmap else []
+CHANNELMAP = [SETTINGS.channelmap] if SETTINGS.channelmap else []
 CHANNELMAP_OPTION = f"--channelmap {CHANNELMAP[0]}" if CHANNELMAP else ""
 KERNELS = f"{GENERATED}/kernels.txt"
 

@@ -5,7 +5,7 @@ if SETTINGS.simulation:
     rule simulate:
         """Write one simulated DAQ cycle and, beside it, its truth."""
         input:
-            settings=config_file(SETTINGS.simulation),
+            settings=SETTINGS.simulation,
             channelmap=CHANNELMAP,
             kernels=ancient(KERNELS),
         output:

@@ -3,7 +3,7 @@ rule dsp_phy:
     """Run every channel's processing chain."""
     input:
         raw=RAW,
-        configs=list(system_configs(SETTINGS.dsp).values()),
+        configs=list(SETTINGS.dsp.values()),
         channelmap=CHANNELMAP,
         parameters=parameter_files("dsp"),
         kernels=ancient(KERNELS),

@@ -5,7 +5,7 @@ rule evt:
         tcm=run_files("tcm"),
         dsp=run_files("dsp"),
         hit=run_files("hit"),
-        settings=config_file(SETTINGS.evt),
+        settings=SETTINGS.evt,
         channelmap=CHANNELMAP,
     output:
         f"{GENERATED}/tier/evt/{RUN}-tier_evt.lh5",

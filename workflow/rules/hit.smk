@@ -3,7 +3,7 @@ rule hit:
     """Evaluate every channel's hit operations."""
     input:
         dsp=f"{GENERATED}/tier/dsp/{CYCLE}-tier_dsp.lh5",
-        configs=list(system_configs(SETTINGS.hit).values()),
+        configs=list(SETTINGS.hit.values()),
         channelmap=CHANNELMAP,
         parameters=parameter_files("hit"),
     output:

@@ -7,8 +7,8 @@ rule par_dsp:
     """Fit the pole-zero decay constant of every channel."""
     input:
         raw=run_files("raw"),
-        chain=config_file(SETTINGS.par.dsp_chain),
-        settings=config_file(SETTINGS.par.dsp),
+        chain=SETTINGS.par.dsp_chain,
+        settings=SETTINGS.par.dsp,
         channelmap=CHANNELMAP,
         kernels=ancient(KERNELS),
     output:
@@ -29,7 +29,7 @@ rule par_hit:
     """Calibrate the energy scale of every channel."""
     input:
         dsp=run_files("dsp"),
-        settings=config_file(SETTINGS.par.hit),
+        settings=SETTINGS.par.hit,
         channelmap=CHANNELMAP,
     output:
         PAR.replace("{tier}", "hit"),

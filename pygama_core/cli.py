@@ -1,0 +1,333 @@
+"""``pygama-core COMMAND``: every step of the production by hand. Nothing heavy is imported before a command runs.
+
+Exit codes: 0 done (what was left out is listed), 1 the input or configuration is wrong, 2 the command line is wrong.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from pygama_core import __version__
+from pygama_core.errors import ConfigError, PygamaError
+
+if TYPE_CHECKING:
+    from pygama_core.channelmap import ChannelMap
+
+
+@dataclass(frozen=True)
+class Argument:
+    """One argument of a command, as argparse takes it."""
+
+    names: tuple[str, ...]
+    options: dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Command:
+    """One command: its help is the first line of the function's docstring."""
+
+    run: Callable[[argparse.Namespace], None]
+    arguments: tuple[Argument, ...]
+
+
+COMMANDS: dict[str, Command] = {}
+
+
+def argument(*names: str, **options: Any) -> Argument:
+    """Declare an argument."""
+    return Argument(names, options)
+
+
+def command(*arguments: Argument) -> Callable[[Callable[[argparse.Namespace], None]], Any]:
+    """Register a function as the command of its name."""
+
+    def register(function: Callable[[argparse.Namespace], None]) -> Callable[[argparse.Namespace], None]:
+        COMMANDS[function.__name__.replace("_", "-")] = Command(function, arguments)
+        return function
+
+    return register
+
+
+CHANNELMAP = argument("--channelmap", type=Path, metavar="FILE", help="detector name -> rawid and system")
+CONFIGS = argument(
+    "--config", action="append", default=[], metavar="SYSTEM=FILE", help="configuration of a system; may be repeated"
+)
+PARAMETERS = argument(
+    "--parameters", type=Path, nargs="*", default=[], metavar="FILE", help="parameter files, later ones win"
+)
+SYSTEMS = argument("--system", action="append", default=[], help="system to calibrate; may be repeated")
+THREADS = argument("--threads", type=int, metavar="N", help="threads to use; default: all cores")
+OUTPUT = argument("--output", type=Path, required=True, metavar="FILE", help="file to write")
+SETTINGS = argument("--settings", type=Path, metavar="FILE", help="settings of the step")
+
+
+def _say(lines: Iterable[str]) -> None:
+    for line in lines:
+        print(line, flush=True)
+
+
+def _warn(warnings: Iterable[str]) -> None:
+    for text in warnings:
+        print(f"warning: {text}", file=sys.stderr, flush=True)
+
+
+def _channelmap(args: argparse.Namespace) -> ChannelMap:
+    from pygama_core.channelmap import ChannelMap
+
+    return ChannelMap.read(args.channelmap)
+
+
+def _system_configs(texts: Iterable[str]) -> dict[str, Path]:
+    configs: dict[str, Path] = {}
+    for text in texts:
+        system, equals, path = text.partition("=")
+        if not (system and equals and path):
+            raise ConfigError(f"--config {text!r}: expected SYSTEM=FILE, for example geds=config/dsp/geds.yaml")
+        configs[system] = Path(path)
+    return configs
+
+
+def _parameters(args: argparse.Namespace) -> dict[str, Any]:
+    """Merge the parameter files; detectors are re-keyed to their tables."""
+    if not args.parameters:
+        return {}
+    from pygama_core.par.database import merge_files
+
+    return _channelmap(args).by_table(merge_files(args.parameters).merged)
+
+
+@command(
+    argument("daq_file", type=Path, help="DAQ file, possibly .gz, .bz2 or .zst"),
+    argument("raw_file", type=Path, help="LH5 file to write"),
+    CHANNELMAP,
+    argument("--format", help="decoder to use; default: found from the content"),
+    argument("--n-max", type=int, metavar="N", help="stop after N events"),
+)
+def daq_to_raw(args: argparse.Namespace) -> None:
+    """Decode a DAQ file to raw LH5."""
+    from pygama_core.tiers.daq_to_raw import daq_to_raw
+
+    names = _channelmap(args).names or None
+    summary = daq_to_raw(args.daq_file, args.raw_file, format=args.format, names=names, n_max=args.n_max)
+    _say([str(summary)])
+
+
+@command(
+    argument("raw_file", type=Path, help="raw LH5 file"),
+    argument("tcm_file", type=Path, help="LH5 file to write"),
+    argument("--window-ns", type=int, required=True, metavar="NS", help="longest gap between hits of an event [ns]"),
+)
+def build_tcm(args: argparse.Namespace) -> None:
+    """Find which hits of which channels belong to one event."""
+    from pygama_core.tiers.build_tcm import build_tcm
+
+    for report in build_tcm(args.raw_file, args.tcm_file, window_ns=args.window_ns):
+        _say([f"{report.name}: {report.n_events} events of {report.n_hits} hits in {report.n_channels} channels"])
+        _warn(report.warnings)
+
+
+@command(
+    argument("raw_file", type=Path, help="raw LH5 file"),
+    argument("dsp_file", type=Path, help="LH5 file to write"),
+    CONFIGS,
+    CHANNELMAP,
+    PARAMETERS,
+    THREADS,
+    argument("--n-max", type=int, metavar="N", help="process the first N rows of each channel"),
+)
+def raw_to_dsp(args: argparse.Namespace) -> None:
+    """Run the processing chain of every channel."""
+    from pygama_core.tiers.raw_to_dsp import raw_to_dsp
+
+    report = raw_to_dsp(
+        args.raw_file,
+        args.dsp_file,
+        configs=_channelmap(args).configs(_system_configs(args.config)),
+        parameters=_parameters(args),
+        n_threads=args.threads,
+        n_max=args.n_max,
+    )
+    _say([f"{sum(report.n_rows.values())} waveforms in {len(report.n_rows)} channels"])
+    _warn(report.warnings)
+
+
+@command(
+    argument("raw_files", type=Path, nargs="+", help="raw LH5 files of one run"),
+    OUTPUT,
+    argument("--chain", type=Path, required=True, metavar="FILE", help="processing chain that gives tail_slope"),
+    SETTINGS,
+    CHANNELMAP,
+    SYSTEMS,
+    THREADS,
+)
+def par_dsp(args: argparse.Namespace) -> None:
+    """Fit the pole-zero decay constant of every channel of a run."""
+    from pygama_core.tiers.par_dsp import par_dsp
+
+    result = par_dsp(
+        args.raw_files,
+        args.output,
+        chain=args.chain,
+        settings=args.settings,
+        channelmap=_channelmap(args),
+        systems=args.system,
+    )
+    _say(f"{name}: {status}" for name, status in result.items())
+
+
+@command(
+    argument("dsp_files", type=Path, nargs="+", help="dsp LH5 files of one run"),
+    OUTPUT,
+    SETTINGS,
+    CHANNELMAP,
+    SYSTEMS,
+    THREADS,
+)
+def par_hit(args: argparse.Namespace) -> None:
+    """Calibrate the energy scale of every channel of a run."""
+    from pygama_core.tiers.par_hit import par_hit
+
+    result = par_hit(
+        args.dsp_files,
+        args.output,
+        settings=args.settings,
+        channelmap=_channelmap(args),
+        systems=args.system,
+    )
+    _say(f"{name}: {status}" for name, status in result.items())
+
+
+@command(
+    argument("par_files", type=Path, nargs="*", help="parameter files, one for each calibration run"),
+    argument("--valid-from", nargs="*", default=[], metavar="TIME", help="first cycle's timestamp of each run"),
+    OUTPUT,
+)
+def par_validity(args: argparse.Namespace) -> None:
+    """Write the catalogue that says which parameter file is valid from when."""
+    from pygama_core.par.validity import write_catalog
+
+    write_catalog(args.output, dict(zip(args.valid_from, args.par_files, strict=True)))
+
+
+@command(
+    argument("dsp_file", type=Path, help="dsp LH5 file"),
+    argument("hit_file", type=Path, help="LH5 file to write"),
+    CONFIGS,
+    CHANNELMAP,
+    PARAMETERS,
+)
+def dsp_to_hit(args: argparse.Namespace) -> None:
+    """Evaluate the hit operations of every channel."""
+    from pygama_core.tiers.dsp_to_hit import dsp_to_hit
+
+    report = dsp_to_hit(
+        args.dsp_file,
+        args.hit_file,
+        configs=_channelmap(args).configs(_system_configs(args.config)),
+        parameters=_parameters(args),
+    )
+    _say([f"{sum(report.n_rows.values())} hits in {len(report.n_rows)} channels"])
+    _warn(report.warnings)
+
+
+@command(
+    argument("evt_file", type=Path, help="LH5 file to write"),
+    argument("--tcm", type=Path, nargs="+", required=True, metavar="FILE", help="tcm files of the run's cycles"),
+    argument("--dsp", type=Path, nargs="+", required=True, metavar="FILE", help="dsp files, in the same order"),
+    argument("--hit", type=Path, nargs="+", required=True, metavar="FILE", help="hit files, in the same order"),
+    argument("--config", type=Path, required=True, metavar="FILE", help="event configuration"),
+    CHANNELMAP,
+)
+def hit_to_evt(args: argparse.Namespace) -> None:
+    """Build the events of a run."""
+    from pygama_core.tiers.hit_to_evt import hit_to_evt
+
+    cycles = [{"tcm": t, "dsp": d, "hit": h} for t, d, h in zip(args.tcm, args.dsp, args.hit, strict=True)]
+    report = hit_to_evt(cycles, args.evt_file, config=args.config, channels=_channelmap(args).groups())
+    _say([str(report)])
+    _warn(report.warnings)
+
+
+@command(
+    argument("settings", type=Path, help="simulation settings"),
+    CHANNELMAP,
+    argument("--key", required=True, help="cycle to simulate, such as demo-p01-r001-cal-20260101T000000Z"),
+    argument("--daq", type=Path, required=True, metavar="FILE", help="DAQ file to write"),
+    argument("--truth", type=Path, metavar="FILE", help="LH5 file of the truth to write"),
+)
+def simulate(args: argparse.Namespace) -> None:
+    """Write a simulated DAQ cycle with known truth."""
+    from pygama_core.sim.experiment import simulate_cycle
+    from pygama_core.sim.settings import load_channelmap, load_settings
+
+    settings = load_settings(args.settings)
+    simulate_cycle(settings, load_channelmap(args.channelmap), args.key, args.daq, args.truth)
+    _say([f"{args.daq}: {args.daq.stat().st_size / 1e6:.1f} MB"])
+
+
+@command(argument("--output", type=Path, metavar="FILE", help="file to write what was compiled to"))
+def warm(args: argparse.Namespace) -> None:
+    """Compile all numerical kernels into the cache of this machine."""
+    from pygama_core.warm import compile_all
+
+    lines = compile_all()
+    _say(lines)
+    if args.output:
+        args.output.write_text("\n".join(lines) + "\n")
+
+
+@command(argument("--output", type=Path, default=Path("workflow/schemas/config.schema.yaml"), metavar="FILE"))
+def schema(args: argparse.Namespace) -> None:
+    """Write the schema of the workflow's configuration from the settings classes."""
+    from pygama_core.settings import write_schema
+
+    write_schema(args.output)
+
+
+@command(
+    argument("file", type=Path, help="LH5 file"), argument("pattern", nargs="?", default="*", help="such as ch*/raw")
+)
+def ls(args: argparse.Namespace) -> None:
+    """List the objects of an LH5 file."""
+    from pygama_core import lh5
+
+    with lh5.Reader(args.file) as file:
+        _say(file.ls(args.pattern))
+
+
+def parser() -> argparse.ArgumentParser:
+    """Return the command-line parser."""
+    main_parser = argparse.ArgumentParser(prog="pygama-core", description="From DAQ files to calibrated events.")
+    main_parser.add_argument("--version", action="version", version=__version__)
+    main_parser.add_argument("--traceback", action="store_true", help="show where in the program an error arose")
+    commands = main_parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    for name, entry in COMMANDS.items():
+        text = (entry.run.__doc__ or "").splitlines()[0]
+        sub = commands.add_parser(name, help=text, description=text)
+        for declared in entry.arguments:
+            sub.add_argument(*declared.names, **declared.options)
+    return main_parser
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command; return the exit code."""
+    args = parser().parse_args(arguments)
+    try:
+        COMMANDS[args.command].run(args)
+    except PygamaError as error:
+        if args.traceback:
+            raise
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+    except BrokenPipeError:  # the reader of our output has gone: `pygama-core ls file | head`
+        sys.stderr.close()
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
