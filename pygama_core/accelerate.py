@@ -3,7 +3,7 @@
 Every kernel declares its signatures, so that it is compiled when its module is imported, never in the middle of a
 job. The cache directory's name is a digest of everything compiled code depends on (sources, numba, CPU), which numba
 itself does not track across files. Until :func:`mark_complete` was called for that directory, each compilation holds
-an exclusive file lock: jobs that start together compile each kernel once, whoever comes first.
+an exclusive lock of its kernel: jobs that start together compile each kernel once, whoever comes first.
 """
 
 from __future__ import annotations
@@ -68,14 +68,14 @@ CACHE = _setup()
 
 
 @contextlib.contextmanager
-def _compile_lock() -> Iterator[None]:
-    """Hold the cache's exclusive lock, unless the cache is complete and only read."""
+def _compile_lock(function: Callable[..., Any]) -> Iterator[None]:
+    """Hold a kernel's exclusive lock, unless the cache is complete and only read."""
     if (CACHE / COMPLETE).exists():
         yield
         return
     import fcntl
 
-    with (CACHE / "lock").open("w") as lock:
+    with (CACHE / f"{function.__module__}.{function.__qualname__}.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         yield
 
@@ -90,7 +90,7 @@ def jit(*signatures: str, **options: Any) -> Callable[[Callable[..., Any]], Call
     from numba import njit
 
     def decorate(function: Callable[..., Any]) -> Callable[..., Any]:
-        with _compile_lock():
+        with _compile_lock(function):
             return njit(list(signatures), **{**_without_nopython(JIT_OPTIONS), **options})(function)
 
     return decorate
@@ -101,7 +101,7 @@ def gufunc(signatures: list[str], layout: str) -> Callable[[Callable[..., Any]],
     from numba import guvectorize
 
     def decorate(function: Callable[..., Any]) -> Any:
-        with _compile_lock():
+        with _compile_lock(function):
             return guvectorize(  # type: ignore[no-untyped-call]
                 signatures, layout, **NUMBA_OPTIONS
             )(function)

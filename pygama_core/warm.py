@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import importlib
+import multiprocessing
+import os
 import time
+from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 
 
@@ -19,14 +22,21 @@ def kernel_modules() -> list[str]:
     return [name for name in modules if name != __name__]
 
 
+def _compile(name: str) -> str:
+    start = time.perf_counter()
+    importlib.import_module(name)
+    return f"{name}: {time.perf_counter() - start:.1f} s"
+
+
 def compile_all() -> list[str]:
-    """Import every kernel module, which compiles it, and mark the cache complete; return what was done."""
+    """Import every kernel module, which compiles it, and mark the cache complete; return what was done.
+
+    Modules are compiled by as many processes as there are cores: the compiler holds the interpreter's lock.
+    """
     from pygama_core import accelerate
 
-    lines = []
-    for name in kernel_modules():
-        start = time.perf_counter()
-        importlib.import_module(name)
-        lines.append(f"{name}: {time.perf_counter() - start:.1f} s")
+    n_cores = len(os.sched_getaffinity(0))
+    with ProcessPoolExecutor(n_cores, mp_context=multiprocessing.get_context("spawn")) as pool:
+        lines = list(pool.map(_compile, kernel_modules()))
     accelerate.mark_complete()
     return [*lines, f"compiled code is in {accelerate.CACHE}"]
