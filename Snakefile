@@ -11,10 +11,15 @@ if "paths" not in config:
     configfile: workflow.source_path("config/config.yaml")
 
 
+# the interpreter this is tested with; no effect without --sdm. To work in containers, start snakemake inside one
+container: "docker://python:3.11-slim"
+
+
 validate(config, "workflow/schemas/config.schema.yaml")
 
 
 include: "workflow/rules/common.smk"
+include: "workflow/rules/kernels.smk"
 include: "workflow/rules/daq.smk"
 include: "workflow/rules/raw.smk"
 include: "workflow/rules/tcm.smk"

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from pygama_core.configfile import read_mapping
 from pygama_core.errors import ConfigError
 
 DEFAULT_SYSTEM = "default"
@@ -55,10 +56,7 @@ class ChannelMap:
         """
         if path is None:
             return cls()
-        from pygama_core.par.yaml_file import read_yaml
-
-        content = read_yaml(path)
-        channels = tuple(_channel(path, name, entry) for name, entry in content.items())
+        channels = tuple(_channel(path, name, entry) for name, entry in read_mapping(path).items())
         owners: dict[int, str] = {}
         for channel in channels:
             if channel.rawid in owners:

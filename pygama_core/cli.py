@@ -6,6 +6,7 @@ Exit codes: 0 done (what was left out is listed), 1 the input or configuration i
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
@@ -209,9 +210,13 @@ def par_hit(args: argparse.Namespace) -> None:
 )
 def par_validity(args: argparse.Namespace) -> None:
     """Write the catalogue that says which parameter file is valid from when."""
-    from pygama_core.par.validity import write_catalog
+    from pygama_core.par.validity import ValidityCatalog
 
-    write_catalog(args.output, dict(zip(args.valid_from, args.par_files, strict=True)))
+    if len(args.valid_from) != len(args.par_files):
+        raise ConfigError(f"{len(args.par_files)} parameter files with {len(args.valid_from)} times; give one for each")
+    directory = args.output.parent
+    files = {start: [os.path.relpath(f, directory)] for start, f in zip(args.valid_from, args.par_files, strict=True)}
+    ValidityCatalog.from_runs(files, directory).write(args.output)
 
 
 @command(

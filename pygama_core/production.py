@@ -151,7 +151,7 @@ class Production:
         """Return a calibration run's parameter file."""
         return f"{self.config.paths.generated}/par/{par_path(tier, run)}"
 
-    def parameter_files(self, tier: str, timestamp: str) -> list[str]:
+    def parameter_files(self, tier: str, timestamp: str, datatype: str = "all") -> list[str]:
         """Return the parameter files valid at a time: those of the latest calibration run, then hand-written ones.
 
         The list is empty before the first calibration run: such data are processed with the defaults of their
@@ -159,14 +159,14 @@ class Production:
         """
         index = bisect.bisect_right([start for start, _ in self._starts], timestamp) - 1
         generated = [self.par_file(tier, self._starts[index][1])] if index >= 0 else []
-        return generated + self._overrides(tier, timestamp)
+        return generated + self._overrides(tier, timestamp, datatype)
 
-    def _overrides(self, tier: str, timestamp: str) -> list[str]:
+    def _overrides(self, tier: str, timestamp: str, datatype: str) -> list[str]:
         if self.config.paths.overrides is None:
             return []
-        catalog = Path(self.config.paths.overrides) / tier / "validity.yaml"
-        if not catalog.is_file():
+        path = Path(self.config.paths.overrides) / tier / "validity.yaml"
+        if not path.is_file():
             return []
-        from pygama_core.par.validity import read_catalog
+        from pygama_core.par.validity import ValidityCatalog
 
-        return [str(path) for path in read_catalog(catalog).files_at(timestamp)]
+        return [str(path.parent / name) for name in ValidityCatalog.read(path).names_on(timestamp, datatype) or ()]

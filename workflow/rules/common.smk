@@ -47,7 +47,7 @@ def run_files(tier, datatype=None):
 
 def parameter_files(tier):
     """Input function: the parameter files valid for a cycle; none before the first calibration run."""
-    return lambda wildcards: PRODUCTION.parameter_files(tier, wildcards.timestamp)
+    return lambda wildcards: PRODUCTION.parameter_files(tier, wildcards.timestamp, wildcards.datatype)
 
 
 def validity_files():
@@ -61,16 +61,4 @@ def config_options(table):
 
 
 CHANNELMAP = [SETTINGS.channelmap] if SETTINGS.channelmap else []
-CHANNELMAP_OPTION = f"--channelmap {CHANNELMAP[0]}" if CHANNELMAP else ""
-KERNELS = f"{GENERATED}/kernels.txt"
-
-
-rule compile_kernels:
-    """Compile the numerical kernels once for this machine, before jobs run side by side."""
-    output:
-        KERNELS,
-    log:
-        f"{LOG}/compile_kernels.log",
-    threads: workflow.cores
-    shell:
-        "pygama-core warm --output {output} > {log} 2>&1"
+CHANNELMAP_OPTION = f"--channelmap {SETTINGS.channelmap}" if SETTINGS.channelmap else ""

@@ -15,7 +15,9 @@ if SETTINGS.simulation:
             f"{LOG}/simulate/{CYCLE}.{{extension}}.log",
         wildcard_constraints:
             extension="fcio|orca",
+        params:
+            channelmap=CHANNELMAP_OPTION,
         shell:
-            "pygama-core simulate {input.settings} {CHANNELMAP_OPTION}"
+            "pygama-core simulate {input.settings} {params.channelmap}"
             " --key {wildcards.experiment}-{wildcards.period}-{wildcards.run}-{wildcards.datatype}-{wildcards.timestamp}"
             " --daq {output.daq} --truth {output.truth} > {log} 2>&1"

@@ -15,9 +15,10 @@ rule dsp_phy:
         f"{BENCHMARK}/dsp/{CYCLE}.tsv"
     threads: 2
     params:
+        channelmap=CHANNELMAP_OPTION,
         configs=config_options(SETTINGS.dsp),
     shell:
-        "pygama-core raw-to-dsp {input.raw} {output} {params.configs} {CHANNELMAP_OPTION}"
+        "pygama-core raw-to-dsp {input.raw} {output} {params.configs} {params.channelmap}"
         " --parameters {input.parameters} --threads {threads} > {log} 2>&1"
 
 

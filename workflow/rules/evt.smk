@@ -13,6 +13,8 @@ rule evt:
         f"{LOG}/evt/{RUN}.log",
     benchmark:
         f"{BENCHMARK}/evt/{RUN}.tsv"
+    params:
+        channelmap=CHANNELMAP_OPTION,
     shell:
         "pygama-core hit-to-evt {output} --tcm {input.tcm} --dsp {input.dsp} --hit {input.hit}"
-        " --config {input.settings} {CHANNELMAP_OPTION} > {log} 2>&1"
+        " --config {input.settings} {params.channelmap} > {log} 2>&1"

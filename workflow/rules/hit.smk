@@ -11,7 +11,8 @@ rule hit:
     log:
         f"{LOG}/hit/{CYCLE}.log",
     params:
+        channelmap=CHANNELMAP_OPTION,
         configs=config_options(SETTINGS.hit),
     shell:
-        "pygama-core dsp-to-hit {input.dsp} {output} {params.configs} {CHANNELMAP_OPTION}"
+        "pygama-core dsp-to-hit {input.dsp} {output} {params.configs} {params.channelmap}"
         " --parameters {input.parameters} > {log} 2>&1"

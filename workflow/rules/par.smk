@@ -1,5 +1,4 @@
 # Parameters of each calibration run, and the database that says when which are valid.
-PAR = f"{GENERATED}/par/{{tier}}/{RUN}-par_{{tier}}.yaml"
 SYSTEMS_OPTION = " ".join(f"--system {system}" for system in SETTINGS.par.systems)
 
 
@@ -12,7 +11,7 @@ rule par_dsp:
         channelmap=CHANNELMAP,
         kernels=ancient(KERNELS),
     output:
-        PAR.replace("{tier}", "dsp"),
+        f"{GENERATED}/par/dsp/{RUN}-par_dsp.yaml",
     log:
         f"{LOG}/par_dsp/{RUN}.log",
     benchmark:
@@ -20,9 +19,12 @@ rule par_dsp:
     wildcard_constraints:
         datatype=CAL,
     threads: 2
+    params:
+        channelmap=CHANNELMAP_OPTION,
+        systems=SYSTEMS_OPTION,
     shell:
         "pygama-core par-dsp {input.raw} --output {output} --chain {input.chain} --settings {input.settings}"
-        " {CHANNELMAP_OPTION} {SYSTEMS_OPTION} > {log} 2>&1"
+        " {params.channelmap} {params.systems} > {log} 2>&1"
 
 
 rule par_hit:
@@ -32,7 +34,7 @@ rule par_hit:
         settings=SETTINGS.par.hit,
         channelmap=CHANNELMAP,
     output:
-        PAR.replace("{tier}", "hit"),
+        f"{GENERATED}/par/hit/{RUN}-par_hit.yaml",
     log:
         f"{LOG}/par_hit/{RUN}.log",
     benchmark:
@@ -40,9 +42,12 @@ rule par_hit:
     wildcard_constraints:
         datatype=CAL,
     threads: 2
+    params:
+        channelmap=CHANNELMAP_OPTION,
+        systems=SYSTEMS_OPTION,
     shell:
         "pygama-core par-hit {input.dsp} --output {output} --settings {input.settings}"
-        " {CHANNELMAP_OPTION} {SYSTEMS_OPTION} > {log} 2>&1"
+        " {params.channelmap} {params.systems} > {log} 2>&1"
 
 
 rule par_validity:

@@ -16,8 +16,11 @@ rule raw_phy:
     benchmark:
         f"{BENCHMARK}/raw/{CYCLE}.tsv"
     threads: 2
+    params:
+        channelmap=CHANNELMAP_OPTION,
+        format=FORMAT_OPTION,
     shell:
-        "pygama-core daq-to-raw {input.daq} {output} {CHANNELMAP_OPTION} {FORMAT_OPTION} > {log} 2>&1"
+        "pygama-core daq-to-raw {input.daq} {output} {params.channelmap} {params.format} > {log} 2>&1"
 
 
 use rule raw_phy as raw_cal with:
