@@ -1,0 +1,1 @@
+"""Calibration steps: arrays in, frozen results out, CalibrationError when there is none."""

@@ -1,0 +1,1 @@
+"""Parameter files: validity in time, overrides, look-up and where a value comes from."""
