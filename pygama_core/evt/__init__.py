@@ -1,0 +1,1 @@
+"""Event tier: time coincidence map and event building over all channels."""
