@@ -57,9 +57,12 @@ def _cache_key() -> str:
 
 def _setup() -> Path:
     import numba
+    from numba.core import entrypoints
 
     directory = cache_root() / _cache_key()
     directory.mkdir(parents=True, exist_ok=True)
+    # our kernels use none of numba's extensions; loading them imports awkward in every job where it is installed
+    entrypoints._already_initialized = True
     numba.config.CACHE_DIR = str(directory)  # type: ignore[attr-defined]
     return directory
 

@@ -153,8 +153,7 @@ def raw_to_dsp(args: argparse.Namespace) -> None:
         n_threads=args.threads,
         n_max=args.n_max,
     )
-    _say([f"{sum(report.n_rows.values())} waveforms in {len(report.n_rows)} channels"])
-    _warn(report.warnings)
+    _say([report.text()])
 
 
 @command(
