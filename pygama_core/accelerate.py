@@ -1,23 +1,30 @@
 """The only place that knows numba: options, the compiled-code cache and its lock.
 
 Every kernel declares its signatures, so that it is compiled when its module is imported, never in the middle of a
-job. The cache directory's name is a digest of everything compiled code depends on (sources, numba, CPU), which numba
-itself does not track across files. Until :func:`mark_complete` was called for that directory, each compilation holds
-an exclusive lock of its kernel: jobs that start together compile each kernel once, whoever comes first.
+job. A module's cache directory is named by a digest of everything its compiled code depends on: its source and those
+of the kernel modules it imports (which numba itself does not track), numba, Python, CPU. Until :func:`mark_complete`
+was called for the module, each compilation holds an exclusive lock of its kernel: jobs that start together compile
+each kernel once, whoever comes first.
 """
 
 from __future__ import annotations
 
 import contextlib
+import functools
 import hashlib
 import os
 import platform
+import re
+import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 PACKAGE = Path(__file__).resolve().parent
 COMPLETE = "complete"
+KERNEL_MARK = b"pygama_core.accelerate import"
+IMPORT = re.compile(rb"^from (pygama_core[\w.]*) import", re.MULTILINE)
+_DECORATING = threading.RLock()  # numba's cache directory is one global setting
 
 # `reassoc` and `nnan` are absent on purpose: NaN carries "no result", and sums must not depend on the block size.
 FASTMATH = {"contract", "arcp", "nsz"}
@@ -32,60 +39,66 @@ def cache_root() -> Path:
     return Path(os.environ.get("XDG_CACHE_HOME", "~/.cache")).expanduser() / "pygama_core"
 
 
-def _cache_key() -> str:
-    """Digest what compiled code depends on: package location and sources, interpreter, numba, CPU."""
-    from importlib.metadata import version
-
+@functools.cache
+def _environment() -> str:
+    """Describe what all compiled code depends on: interpreter, numba, CPU."""
     import llvmlite.binding as llvm  # ships with numba; its host name and features decide the instructions
-
-    digest = hashlib.sha256()
-    environment = (
-        PACKAGE,
-        platform.python_version(),
-        version("numba"),
-        version("llvmlite"),
-        llvm.get_host_cpu_name(),
-        llvm.get_host_cpu_features().flatten(),
-    )
-    digest.update(repr(environment).encode())
-    for path in sorted(PACKAGE.rglob("*.py")):
-        source = path.read_bytes()
-        if b"pygama_core.accelerate import" in source or path == Path(__file__):
-            digest.update(f"{path}{path.stat().st_mtime_ns}".encode() + source)
-    return digest.hexdigest()[:20]
-
-
-def _setup() -> Path:
     import numba
     from numba.core import entrypoints
 
-    directory = cache_root() / _cache_key()
-    directory.mkdir(parents=True, exist_ok=True)
     # our kernels use none of numba's extensions; loading them imports awkward in every job where it is installed
     entrypoints._already_initialized = True
-    numba.config.CACHE_DIR = str(directory)  # type: ignore[attr-defined]
+    cpu = (llvm.get_host_cpu_name(), llvm.get_host_cpu_features().flatten())
+    return repr((platform.python_version(), numba.__version__, llvm.llvm_version_info, *cpu))
+
+
+def _kernel_sources(path: Path, found: dict[Path, bytes] | None = None) -> dict[Path, bytes]:
+    """Return the source of a kernel module and of all kernel modules it imports."""
+    found = {} if found is None else found
+    if path not in found:
+        source = path.read_bytes()
+        found[path] = source
+        for name in IMPORT.findall(source):
+            imported = PACKAGE.parent / Path(*name.decode().split(".")).with_suffix(".py")
+            if imported.is_file() and KERNEL_MARK in imported.read_bytes():
+                _kernel_sources(imported, found)
+    return found
+
+
+@functools.cache
+def cache_directory(path: Path) -> Path:
+    """Return the cache directory of the kernel module in a file, made if it is missing."""
+    digest = hashlib.sha256(_environment().encode())
+    for source_path, source in sorted(_kernel_sources(path).items()):
+        # numba looks entries up by path and time stamp: the same source elsewhere has a cache of its own
+        digest.update(f"{source_path}{source_path.stat().st_mtime_ns}".encode() + source)
+    digest.update(Path(__file__).read_bytes())
+    directory = cache_root() / f"{path.stem}-{digest.hexdigest()[:16]}"
+    directory.mkdir(parents=True, exist_ok=True)
     return directory
 
 
-CACHE = _setup()
-
-
 @contextlib.contextmanager
-def _compile_lock(function: Callable[..., Any]) -> Iterator[None]:
-    """Hold a kernel's exclusive lock, unless the cache is complete and only read."""
-    if (CACHE / COMPLETE).exists():
-        yield
-        return
-    import fcntl
+def _compiling(function: Callable[..., Any]) -> Iterator[None]:
+    """Point numba to the function's cache, and hold the kernel's lock unless that cache is complete and only read."""
+    import numba
 
-    with (CACHE / f"{function.__module__}.{function.__qualname__}.lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        yield
+    directory = cache_directory(Path(function.__code__.co_filename))
+    with _DECORATING:
+        numba.config.CACHE_DIR = str(directory)  # type: ignore[attr-defined]
+        if (directory / COMPLETE).exists():
+            yield
+            return
+        import fcntl
+
+        with (directory / f"{function.__qualname__}.lock").open("w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            yield
 
 
-def mark_complete() -> None:
-    """Declare that every kernel is compiled into the cache; from now on nobody locks it."""
-    (CACHE / COMPLETE).touch()
+def mark_complete(path: Path) -> None:
+    """Declare that every kernel of the module in a file is compiled; from now on nobody locks its cache."""
+    (cache_directory(path) / COMPLETE).touch()
 
 
 def jit(*signatures: str, **options: Any) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
@@ -93,7 +106,7 @@ def jit(*signatures: str, **options: Any) -> Callable[[Callable[..., Any]], Call
     from numba import njit
 
     def decorate(function: Callable[..., Any]) -> Callable[..., Any]:
-        with _compile_lock(function):
+        with _compiling(function):
             return njit(list(signatures), **{**_without_nopython(JIT_OPTIONS), **options})(function)
 
     return decorate
@@ -104,7 +117,7 @@ def gufunc(signatures: list[str], layout: str) -> Callable[[Callable[..., Any]],
     from numba import guvectorize
 
     def decorate(function: Callable[..., Any]) -> Any:
-        with _compile_lock(function):
+        with _compiling(function):
             return guvectorize(  # type: ignore[no-untyped-call]
                 signatures, layout, **NUMBA_OPTIONS
             )(function)

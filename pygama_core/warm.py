@@ -23,13 +23,16 @@ def kernel_modules() -> list[str]:
 
 
 def _compile(name: str) -> str:
+    from pygama_core import accelerate
+
     start = time.perf_counter()
-    importlib.import_module(name)
+    module = importlib.import_module(name)
+    accelerate.mark_complete(Path(module.__file__ or ""))
     return f"{name}: {time.perf_counter() - start:.1f} s"
 
 
 def compile_all() -> list[str]:
-    """Import every kernel module, which compiles it, and mark the cache complete; return what was done.
+    """Import every kernel module, which compiles it, and mark its cache complete; return what was done.
 
     Modules are compiled by as many processes as there are cores: the compiler holds the interpreter's lock.
     """
@@ -38,5 +41,4 @@ def compile_all() -> list[str]:
     n_cores = len(os.sched_getaffinity(0))
     with ProcessPoolExecutor(n_cores, mp_context=multiprocessing.get_context("spawn")) as pool:
         lines = list(pool.map(_compile, kernel_modules()))
-    accelerate.mark_complete()
-    return [*lines, f"compiled code is in {accelerate.CACHE}"]
+    return [*lines, f"compiled code is in {accelerate.cache_root()}"]

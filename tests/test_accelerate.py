@@ -3,9 +3,14 @@
 import os
 import subprocess
 import sys
+import types
 from pathlib import Path
 
-KERNEL = '''
+import pytest
+
+from pygama_core import accelerate
+
+KERNEL = """
 from pygama_core.accelerate import jit
 
 @jit("float64(float64)")
@@ -15,7 +20,7 @@ def twice(x):
 if __name__ == "__main__":
     stats = twice.stats
     print(twice(2.0), sum(stats.cache_hits.values()), sum(stats.cache_misses.values()))
-'''
+"""
 
 
 def start(script: Path, cache: Path) -> subprocess.Popen[str]:
@@ -34,25 +39,37 @@ def test_processes_that_start_together_compile_once(tmp_path):
     assert sum(int(hits) for _, hits, _ in results) == 3
 
 
-def test_changed_source_has_its_own_cache(monkeypatch, tmp_path):
-    from pygama_core import accelerate
+@pytest.fixture
+def package(monkeypatch, tmp_path):
+    """Return a directory in the place of the package, with two kernel modules of which one imports the other."""
+    directory = tmp_path / "pygama_core"
+    directory.mkdir()
+    (directory / "inner.py").write_text("from pygama_core.accelerate import jit\n")
+    (directory / "outer.py").write_text("from pygama_core.accelerate import jit\nfrom pygama_core.inner import f\n")
+    monkeypatch.setattr(accelerate, "PACKAGE", directory)
+    monkeypatch.setenv("PYGAMA_CORE_CACHE", str(tmp_path / "cache"))
+    accelerate.cache_directory.cache_clear()
+    yield directory
+    accelerate.cache_directory.cache_clear()
 
-    source = tmp_path / "kernels.py"
-    source.write_text("from pygama_core.accelerate import jit")
-    monkeypatch.setattr(accelerate, "PACKAGE", tmp_path)
-    before = accelerate._cache_key()
-    assert accelerate._cache_key() == before
-    source.write_text("from pygama_core.accelerate import jit  # changed")
-    assert accelerate._cache_key() != before
+
+@pytest.mark.parametrize(("changed", "affected"), [("inner", {"inner", "outer"}), ("outer", {"outer"})])
+def test_cache_changes_with_every_source_the_code_depends_on(package, changed, affected):
+    paths = {name: package / f"{name}.py" for name in ("inner", "outer")}
+    before = {name: accelerate.cache_directory(path) for name, path in paths.items()}
+    paths[changed].write_text(paths[changed].read_text() + "# changed\n")
+    accelerate.cache_directory.cache_clear()
+    after = {name: accelerate.cache_directory(path) for name, path in paths.items()}
+    assert {name for name in paths if before[name] != after[name]} == affected
 
 
-def test_complete_cache_is_not_locked(monkeypatch, tmp_path):
-    from pygama_core import accelerate
-
-    monkeypatch.setattr(accelerate, "CACHE", tmp_path)
-    with accelerate._compile_lock(start):
-        assert list(tmp_path.glob("*.lock"))
-    next(tmp_path.glob("*.lock")).unlink()
-    accelerate.mark_complete()
-    with accelerate._compile_lock(start):
-        assert not list(tmp_path.glob("*.lock"))
+def test_complete_cache_is_not_locked(package):
+    path = package / "inner.py"
+    function = types.FunctionType(compile("pass", str(path), "exec"), {})
+    directory = accelerate.cache_directory(path)
+    with accelerate._compiling(function):
+        assert list(directory.glob("*.lock"))
+    next(directory.glob("*.lock")).unlink()
+    accelerate.mark_complete(path)
+    with accelerate._compiling(function):
+        assert not list(directory.glob("*.lock"))
