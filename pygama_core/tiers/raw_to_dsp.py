@@ -55,7 +55,9 @@ class DspReport:
     def text(self) -> str:
         """Return a summary: counts, then one line for each channel that needs attention."""
         done, none = self.with_status("done"), self.with_status("no config")
-        lines = [f"{len(done)} channels with {self.n_rows} rows done, {len(self.failed)} failed, {len(none)} without config"]
+        lines = [
+            f"{len(done)} channels with {self.n_rows} rows done, {len(self.failed)} failed, {len(none)} without config"
+        ]
         lines += [f"{c.channel} failed: {c.error}" for c in self.failed]
         lines += [f"{c.channel} has no config, not processed" for c in none]
         lines += [f"{c.channel} used defaults for {', '.join(c.defaulted)}" for c in done if c.defaulted]
@@ -91,7 +93,7 @@ class _Job:
         return ChannelReport(self.channel, "done", self.n_rows, defaulted=self.defaulted)
 
 
-def raw_to_dsp(
+def raw_to_dsp(  # noqa: PLR0913 (all settings of the step)
     raw_file: Path,
     dsp_file: Path,
     *,
@@ -172,7 +174,7 @@ def _prepare(
 
 
 def _collect(job: _Job, result: Table | PygamaError | None) -> None:
-    """Keep a block; the first error of a channel drops all it has. Rows are held until the channel is known to be good."""
+    """Keep a block until the channel is known to be good; its first error drops all it has."""
     if isinstance(result, PygamaError):
         job.error = job.error or str(result)
         job.blocks.clear()
