@@ -29,6 +29,12 @@ include: "workflow/rules/hit.smk"
 include: "workflow/rules/evt.smk"
 
 
+# the kernel drops this lock with the process, so that a killed production resumes by the same command; snakemake's
+# own lock (off in profiles/default) would stay
+onstart:
+    hold_lock(Path(GENERATED, ".lock"), f"the production in {GENERATED}")
+
+
 localrules:
     all_raw,
     all_tcm,

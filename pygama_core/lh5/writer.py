@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -11,15 +12,11 @@ from typing import Any
 import h5py
 import numpy as np
 
+from pygama_core.atomic import replacing
 from pygama_core.errors import LH5Error
 from pygama_core.lh5.chunks import GrowingDataset
 from pygama_core.lh5.datatypes import array_datatype, composite_datatype, element_type
 from pygama_core.lh5.types import Array, Attrs, Column, LH5Object, Scalar, Struct, Table, VectorOfVectors
-
-
-def partial_path(path: Path) -> Path:
-    """Return the name under which a file is written until it is whole."""
-    return path.with_name(f".{path.name}.part")
 
 
 class Writer:
@@ -38,31 +35,23 @@ class Writer:
 
     def __init__(self, path: str | os.PathLike[str], n_threads: int | None = None) -> None:
         self.path = Path(path)
-        self._partial = partial_path(self.path)
         self._n_threads = n_threads or len(os.sched_getaffinity(0))
         self._growing: dict[str, _Growing] = {}
 
     def __enter__(self) -> Writer:
-        self.path.parent.mkdir(parents=True, exist_ok=True)
-        self._pool = ThreadPoolExecutor(self._n_threads)
-        self._file = h5py.File(self._partial, "w", locking=False)
+        with contextlib.ExitStack() as stack:
+            partial = stack.enter_context(replacing(self.path))
+            self._pool = stack.enter_context(ThreadPoolExecutor(self._n_threads))
+            self._file = stack.enter_context(h5py.File(partial, "w", locking=False))
+            self._stack = stack.pop_all()
         return self
 
     def __exit__(self, kind: type | None, error: BaseException | None, trace: TracebackType | None) -> None:
-        try:
-            if kind is None:
-                for growing in self._growing.values():
-                    growing.finish()
-        except BaseException:
-            kind = BaseException
-            raise
-        finally:
-            self._file.close()
-            self._pool.shutdown(cancel_futures=True)
-            if kind is not None:
-                self._partial.unlink(missing_ok=True)
-        if kind is None:
-            self._partial.replace(self.path)
+        with self._stack:  # an error below reaches it, so that the partial file is removed and not renamed
+            if error is not None:
+                raise error
+            for growing in self._growing.values():
+                growing.finish()
 
     def append(self, name: str, obj: Column) -> None:
         """Add rows to an array, ragged vector or table, which the first call makes.

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -11,6 +10,7 @@ from typing import Any
 import numpy as np
 import yaml
 
+from pygama_core.atomic import replacing
 from pygama_core.errors import ParameterError
 
 SIGNIFICANT_DIGITS = 10  # finer than any fit, coarser than the last bits that differ between math libraries
@@ -70,14 +70,8 @@ def dump_yaml(value: Any) -> str:
 
 def write_yaml(path: Path, value: Any) -> None:
     """Write `value`; the file appears complete or not at all."""
-    text = dump_yaml(value)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        temporary.write_text(text, encoding="utf-8")
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
+    with replacing(path) as partial:
+        partial.write_text(dump_yaml(value), encoding="utf-8")
 
 
 def load_yaml(path: Path) -> Any:

@@ -9,11 +9,11 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import BinaryIO
 
 import numpy as np
 
 from pygama_core import lh5
+from pygama_core.atomic import replacing
 from pygama_core.channelmap import Channel
 from pygama_core.sim import truth
 from pygama_core.sim.frontend import Digitised, Traces, digitise
@@ -84,7 +84,8 @@ def simulate_cycle(
     experiment = prepare(settings, channels, key)
     with contextlib.ExitStack() as stack:
         out = None if truth_file is None else stack.enter_context(lh5.Writer(truth_file))
-        file = stack.enter_context(_replacing(Path(daq_file)))
+        partial = stack.enter_context(replacing(Path(daq_file)))
+        file = stack.enter_context(partial.open("wb"))
         _write_once(out, experiment)
         recorder = RECORDERS[experiment.cycle.run.format](file, experiment.cycle)
         recorder.begin()
@@ -185,16 +186,3 @@ def _write_block(out: lh5.Writer | None, experiment: Experiment, block: Block) -
     layout: Layout = experiment.cycle.layout
     out.append("truth/traces", truth.traces_table(block.traces, layout, block.digitised, block.n_hits))
     out.append("truth/photoelectrons", truth.photoelectrons_table(block.photoelectrons, block.traces, layout))
-
-
-@contextlib.contextmanager
-def _replacing(path: Path) -> Iterator[BinaryIO]:
-    """Open a temporary file that takes the place of ``path`` when all went well."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f".{path.name}.part")
-    try:
-        with partial.open("wb") as file:
-            yield file
-        partial.replace(path)
-    finally:
-        partial.unlink(missing_ok=True)

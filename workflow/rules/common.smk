@@ -1,6 +1,7 @@
 # The production's names and look-ups; nothing here reads a data file.
 from pathlib import Path
 
+from pygama_core.atomic import hold_lock
 from pygama_core.production import Production, find_cycles, resolve_files
 from pygama_core.settings import Config
 
