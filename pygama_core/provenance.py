@@ -39,6 +39,6 @@ def describe(step: str, inputs: Iterable[Path], settings: Mapping[str, Any]) -> 
     }
 
 
-def to_struct(provenance: Mapping[str, str]) -> Struct:
-    """Return the provenance as it is stored in an LH5 file."""
-    return Struct({name: Scalar(text) for name, text in provenance.items()})
+def provenance_struct(step: str, inputs: Iterable[Path], settings: Mapping[str, Any]) -> Struct:
+    """Return the provenance as it is stored in an LH5 file, under the name ``provenance``."""
+    return Struct({name: Scalar(text) for name, text in describe(step, inputs, settings).items()})

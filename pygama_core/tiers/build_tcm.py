@@ -12,6 +12,7 @@ import numpy as np
 from pygama_core import lh5
 from pygama_core.errors import EventError
 from pygama_core.evt.tcm import Tcm, build_tcm_from_times, fpga_time, unix_time
+from pygama_core.provenance import provenance_struct
 
 FPGA_COLUMNS = ("ts_pps", "ts_ticks")
 RAWIDS_PER_STREAM = 1_000_000  # rawid = fcid * 1000000 + card address * 100 + input
@@ -80,6 +81,8 @@ def build_tcm(
             tcm, report = _build({key: times[key] for key in keys}, name, window)
             out.append(name, tcm.to_table([names[key] for key in keys]))
             reports.append(report)
+        settings = {"window_ns": window_ns, "tables": tables}
+        out.write("provenance", provenance_struct("build_tcm", [raw_file], settings))
     return reports
 
 

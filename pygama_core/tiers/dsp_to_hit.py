@@ -12,6 +12,7 @@ from pygama_core import lh5
 from pygama_core.errors import ConfigError, LH5Error
 from pygama_core.hit.config import HitConfig, load_mapping, merge, parse_hit_config
 from pygama_core.hit.operations import HitPlan, plan_hit, run_hit
+from pygama_core.provenance import provenance_struct
 
 _PARAMETER_SECTIONS = ("operations", "aggregations")
 
@@ -84,6 +85,8 @@ def dsp_to_hit(
                 continue
             out.append(f"{channel}/hit", hits)
             _record(report, channel, plan, hits.n_rows)
+        settings = {"configs": {p: config for p, (_, config) in loaded.items()}, "parameters": parameters}
+        out.write("provenance", provenance_struct("dsp_to_hit", [dsp_file], settings))
     return HitReport(
         **report,
         not_configured=tuple(not_configured),

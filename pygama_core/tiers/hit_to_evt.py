@@ -19,6 +19,7 @@ from pygama_core.evt.hits import HitColumn, Hits, column_template
 from pygama_core.evt.tcm import Tcm
 from pygama_core.hit.config import load_mapping
 from pygama_core.lh5.types import Array, Table
+from pygama_core.provenance import provenance_struct
 
 _CYCLE = re.compile(r"-p(?P<period>\d+)-r(?P<run>\d+)-[a-z]+-(?P<cycle>\d{8}T\d{6}Z)")
 
@@ -150,6 +151,8 @@ def hit_to_evt(
             n_events[label], n_hits[label] = hits.tcm.n_events, hits.tcm.n_hits
             for name, keys in sorted(_by_column(hits).items()):
                 missing.setdefault(name, []).append(f"{label}: {', '.join(f'ch{key:07d}' for key in keys)}")
+        inputs = [Path(cycle[tier]) for cycle in files for tier in sorted(cycle)]
+        out.write("provenance", provenance_struct("hit_to_evt", inputs, {"config": content, "channels": channels}))
     return EventReport(n_events, n_hits, {name: tuple(places) for name, places in missing.items()})
 
 
