@@ -9,6 +9,7 @@ from pygama_core import lh5
 from pygama_core.daq.daqfile import open_daq
 from pygama_core.daq.routing import Router
 from pygama_core.daq.summary import DaqSummary
+from pygama_core.provenance import provenance_struct
 
 
 def daq_to_raw(
@@ -48,4 +49,6 @@ def daq_to_raw(
             out.link(table, alias)
         summary = daq.summary
         out.write("daq_summary", summary.to_struct())
+        settings = {"format": format, "names": dict(names or {}), "n_max": n_max}
+        out.write("provenance", provenance_struct("daq_to_raw", [Path(daq_file)], settings))
     return summary

@@ -88,8 +88,10 @@ def test_geds_columns_equal_dspeed(tmp_path, geds_columns):
         worst[name] = np.nanmax(np.abs(a - b)) / max(np.nanmax(np.abs(b)), 1.0)
     outside = {name: d for name, d in worst.items() if d > TOLERANCE.get(name, DEFAULT_TOLERANCE)}
     assert not outside
-    times = [name for name in worst if name.startswith("tp_") and name != "tp_aoe_samp"]
-    assert len(times) >= 10
+    times = [
+        name for name in worst if name.startswith("tp_") and name not in ("tp_aoe_samp", "tp_10")
+    ]  # those are interpolated
+    assert len(times) >= 9
     assert all(worst[name] == 0 for name in times)
 
 

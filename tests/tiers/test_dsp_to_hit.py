@@ -48,7 +48,7 @@ def test_every_channel_is_made_or_named(dsp_file, tmp_path):
     }
     configs = {"ch0000003": {"operations": {"pe": {"expression": "2*p"}}}, "ch000000[124]": GEDS}
     report = dsp_to_hit(dsp_file, hit_file, configs=configs, parameters=parameters)
-    assert lh5.ls(hit_file, "*/*") == ["ch0000001/hit", "ch0000002/hit", "ch0000003/hit"]
+    assert lh5.ls(hit_file, "ch*/*") == ["ch0000001/hit", "ch0000002/hit", "ch0000003/hit"]
     energy = lh5.read(hit_file, "ch0000001/hit/e_cal")
     assert energy.values.tolist() == [1.0, 3.0, 5.0]
     assert energy.attrs == {"units": "keV"}

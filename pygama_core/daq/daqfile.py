@@ -1,0 +1,140 @@
+"""What every decoder gives: a DAQ file is an iterator of blocks, a block the new rows of one output table."""
+
+from __future__ import annotations
+
+import abc
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from importlib import import_module
+from pathlib import Path
+from typing import TypeAlias
+
+from pygama_core.daq.source import Source, open_source
+from pygama_core.daq.summary import DaqSummary, Tally
+from pygama_core.errors import DecodeError
+from pygama_core.lh5.types import Scalar, Struct, Table
+
+BLOCK_BYTES = 64 << 20
+BUILT_IN = ("pygama_core.daq.fcio.reader", "pygama_core.daq.orca.reader")
+
+Key: TypeAlias = int | str
+
+
+@dataclass(frozen=True, eq=False)
+class Block:
+    """Rows of one output table, in file order.
+
+    Parameters
+    ----------
+    decoder : name of the record type, e.g. "FCEvent"
+    key : channel number (rawid) of digitised data; a path such as "fcid_1/status/card0" of everything else
+    table : the rows; a Struct or Scalar for what occurs once, such as a configuration
+    """
+
+    decoder: str
+    key: Key
+    table: Table | Struct | Scalar
+
+
+class DaqFile(abc.ABC):
+    """An opened DAQ file. Iterate :meth:`blocks` once; :attr:`summary` is complete after that."""
+
+    format_name: str
+
+    def __init__(self, source: Source) -> None:
+        self.source = source
+        self._tally = Tally()
+        self._done = False
+        self._started = False
+        for note in source.notes:
+            self._tally.note(note)
+
+    @property
+    def summary(self) -> DaqSummary:
+        """Account of the file; raise DecodeError if the blocks have not all been read."""
+        if not self._done:
+            raise DecodeError(f"{self.source.path}: summary is complete only after blocks() was iterated to its end")
+        return self._tally.freeze(self.source.path.name, self.format_name, len(self.source.data))
+
+    def blocks(self, max_bytes: int = BLOCK_BYTES, max_events: int | None = None) -> Iterator[Block]:
+        """Decode the file.
+
+        Parameters
+        ----------
+        max_bytes : input decoded at a time [bytes]; bounds the memory used to about three times as much
+        max_events : stop after this many event records (ORCA: packets of waveforms or FCIO records); None reads all
+
+        Raises
+        ------
+        DecodeError : if nothing can be decoded; damage inside the file is skipped and counted in the summary
+        """
+        if self._started:
+            raise DecodeError(f"{self.source.path}: blocks() can be iterated once; open the file again")
+        self._started = True
+        for block in self._decode(max_bytes, max_events):
+            if isinstance(block.table, Table):
+                key = str(block.key)
+                self._tally.rows[key] = self._tally.rows.get(key, 0) + block.table.n_rows
+            yield block
+        self._done = True
+
+    @abc.abstractmethod
+    def _decode(self, max_bytes: int, max_events: int | None) -> Iterator[Block]:
+        """Yield the blocks and fill the tally."""
+
+
+@dataclass(frozen=True)
+class Format:
+    """A DAQ format: how its content is recognised and opened."""
+
+    name: str
+    sniff: Callable[[bytes], bool]
+    open: Callable[[Source], DaqFile]
+
+
+_FORMATS: dict[str, Format] = {}
+
+
+def register_format(
+    name: str, sniff: Callable[[bytes], bool]
+) -> Callable[[Callable[[Source], DaqFile]], Callable[[Source], DaqFile]]:
+    """Register the decorated opener (a DaqFile class) as a format, recognised by ``sniff(first bytes of the file)``."""
+
+    def register(opener: Callable[[Source], DaqFile]) -> Callable[[Source], DaqFile]:
+        _FORMATS[name] = Format(name, sniff, opener)
+        return opener
+
+    return register
+
+
+def known_formats() -> dict[str, Format]:
+    """Return all formats by name, in the order of their names."""
+    for module in BUILT_IN:
+        import_module(module)
+    return dict(sorted(_FORMATS.items()))
+
+
+def open_daq(path: Path | str, format: str | None = None) -> DaqFile:
+    """Open a DAQ file, compressed or not.
+
+    Parameters
+    ----------
+    path : the file
+    format : name of the format; None finds it from the content
+
+    Raises
+    ------
+    DecodeError : if the file is empty or unreadable, or the format is unknown
+    """
+    formats = known_formats()
+    names = ", ".join(formats)
+    if format is not None and format not in formats:
+        raise DecodeError(f"{path}: unknown DAQ format {format!r}; known formats: {names}")
+    source = open_source(Path(path))
+    if format is not None:
+        return formats[format].open(source)
+    for candidate in formats.values():
+        if candidate.sniff(source.head):
+            return candidate.open(source)
+    found = source.head[:16].hex(" ")
+    raise DecodeError(f"{path}: the content is none of the known formats ({names}); it starts with the bytes {found}")

@@ -1,0 +1,1 @@
+"""FlashCam FCIO streams, in files of their own and inside ORCA packets."""
