@@ -1,5 +1,5 @@
 # DAQ files to calibrated events. `snakemake all_evt` makes the built-in experiment of config/config.yaml;
-# `snakemake --configfile my.yaml all_evt` makes yours.
+# `snakemake all_evt --configfile my.yaml` makes yours.
 from snakemake.utils import min_version, validate
 
 min_version("9.20")

@@ -73,8 +73,14 @@ def _say(lines: Iterable[str]) -> None:
 
 
 def _warn(warnings: Iterable[str]) -> None:
-    for text in warnings:
-        print(f"warning: {text}", file=sys.stderr, flush=True)
+    """Print warnings of the form "subject: text"; one line for all subjects of the same text."""
+    subjects: dict[str, list[str]] = {}
+    for warning in warnings:
+        subject, _, text = warning.partition(": ")
+        subjects.setdefault(text, []).append(subject)
+    for text, named in subjects.items():
+        counted = f" ({len(named)})" if len(named) > 1 else ""
+        print(f"warning: {', '.join(named)}{counted}: {text}", file=sys.stderr, flush=True)
 
 
 def _channelmap(args: argparse.Namespace) -> ChannelMap:

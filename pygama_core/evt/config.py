@@ -265,13 +265,14 @@ def _follow_pointer(
     earlier: Mapping[str, EventOperation],
     groups: Mapping[str, tuple[int, ...]],
 ) -> EventOperation:
-    """Give keep_at_* without channels those of the field it follows; all channels if that has none either."""
+    """Give keep_at_* without channels those of the field it follows; all channels if that field is not of hits."""
     if "channels" in block or operation.mode not in ("keep_at_ch", "keep_at_idx"):
         return operation
     followed = earlier[event_field(operation.mode_field)]
     everything = tuple(dict.fromkeys(key for group in groups.values() for key in group))
     excluded = tuple(dict.fromkeys((*operation.excluded, *followed.excluded)))
-    return replace(operation, channels=followed.channels or everything, excluded=excluded)
+    channels = everything if followed.mode is None else followed.channels
+    return replace(operation, channels=channels, excluded=excluded)
 
 
 def _members(value: Any, groups: Mapping[str, tuple[int, ...]], where: str) -> tuple[int, ...]:

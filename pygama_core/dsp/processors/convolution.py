@@ -1,0 +1,136 @@
+"""Filter kernels and their convolution with waveforms."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from pygama_core.accelerate import jit
+from pygama_core.dsp.processors._nan import has_nan
+from pygama_core.dsp.registry import processor
+from pygama_core.errors import ProcessorError
+
+
+@processor("(),()->(p)", "f,f->f")
+def t0_filter(rise: Any, fall: Any, kernel: Any) -> None:
+    """Kernel for the start of a pulse: a falling ramp over ``rise`` samples against a flat mean over ``fall``.
+
+    Parameters
+    ----------
+    rise, fall : [samples]; whole numbers >= 1
+    kernel : (rise + fall,); its sum is 0
+
+    Raises
+    ------
+    ProcessorError : if rise or fall is not whole or < 1, or the kernel has not rise + fall samples
+    """
+    if rise < 1 or fall < 1 or rise != np.rint(rise) or fall != np.rint(fall) or len(kernel) != int(rise + fall):
+        raise ProcessorError("need whole rise >= 1 and fall >= 1, and a kernel of rise + fall samples")
+    n_rise = int(rise)
+    for i in range(n_rise):
+        kernel[i] = 2.0 * (rise - i) / (rise * (rise + 1.0))
+    for i in range(n_rise, len(kernel)):
+        kernel[i] = -1.0 / fall
+
+
+@processor("(),()->(p)", "f,f->f")
+def gaussian_filter1d(sigma: Any, truncate: Any, kernel: Any) -> None:
+    """Normalised Gaussian kernel of standard deviation ``sigma`` [samples], cut at ``truncate`` times that.
+
+    Raises
+    ------
+    ProcessorError : if the kernel has not 2 * int(truncate * sigma + 0.5) + 1 samples
+    """
+    radius = int(truncate * sigma + 0.5)
+    if len(kernel) != 2 * radius + 1:
+        raise ProcessorError("declare a kernel of 2 * int(truncate * sigma + 0.5) + 1 samples")
+    total = 0.0
+    for i in range(len(kernel)):
+        total += np.exp(-0.5 * ((i - radius) / np.float64(sigma)) ** 2)
+    for i in range(len(kernel)):
+        kernel[i] = np.exp(-0.5 * ((i - radius) / np.float64(sigma)) ** 2) / total
+
+
+@jit("void(f4[::1], f4[::1], i8, f8[::1])", "void(f8[::1], f8[::1], i8, f8[::1])")
+def convolve(w: Any, kernel: Any, first: int, out: Any) -> None:
+    """Samples ``first`` to ``first + len(out)`` of the full convolution, added tap by tap, four at a time.
+
+    Sums over taps of whole arrays are vectorised without changing the order of any sum.
+    """
+    m, n, n_out = len(kernel), len(w), len(out)
+    n_taps = m + (-m) % 4
+    taps = np.zeros(n_taps)
+    taps[:m] = kernel
+    padded = np.zeros(n_out + n_taps)  # padded[i] = w[i + first - n_taps + 1], 0 outside
+    begin = n_taps - 1 - first
+    for i in range(max(begin, 0), min(begin + n, len(padded))):
+        padded[i] = w[i - begin]
+    out[:] = 0.0
+    for j in range(0, n_taps, 4):
+        offset = n_taps - 1 - j
+        a, b = padded[offset : offset + n_out], padded[offset - 1 : offset - 1 + n_out]
+        c, d = padded[offset - 2 : offset - 2 + n_out], padded[offset - 3 : offset - 3 + n_out]
+        t0, t1, t2, t3 = taps[j], taps[j + 1], taps[j + 2], taps[j + 3]
+        for i in range(n_out):
+            out[i] += t0 * a[i] + t1 * b[i] + t2 * c[i] + t3 * d[i]
+
+
+@processor("(n),(m),()->(p)", "f,f,i1->f")
+def convolve_wf(w_in: Any, kernel: Any, mode_in: Any, w_out: Any) -> None:
+    """Convolve a waveform with a kernel.
+
+    Parameters
+    ----------
+    w_in : (n,) [ADC]
+    kernel : (m,), m <= n
+    mode_in : character; f full (p = n + m - 1), s same (p = n), v valid (p = n - m + 1)
+    w_out : (p,) [ADC]; all NaN if any input is
+
+    Raises
+    ------
+    ProcessorError : if the mode is unknown, m > n, or p does not fit the mode
+    """
+    n, m = len(w_in), len(kernel)
+    if m > n:
+        raise ProcessorError("the kernel is longer than the waveform")
+    if mode_in == ord("f"):
+        first, length = 0, n + m - 1
+    elif mode_in == ord("s"):
+        first, length = (m - 1) // 2, n
+    elif mode_in == ord("v"):
+        first, length = m - 1, n - m + 1
+    else:
+        raise ProcessorError("unknown mode; there are f, s, v")
+    if len(w_out) != length:
+        raise ProcessorError("the output has the wrong length; mode f gives n + m - 1 samples, s n, v n - m + 1")
+    if has_nan(w_in) or has_nan(kernel):
+        w_out[:] = np.nan
+        return
+    result = np.empty(length)
+    convolve(w_in, kernel, first, result)
+    w_out[:] = result
+
+
+@processor("(n),(m)->(n)", "f,f->f")
+def reflected_convolve_wf(w_in: Any, kernel: Any, w_out: Any) -> None:
+    """Convolve in mode same after mirroring the waveform about its first and last sample (which are not repeated).
+
+    Raises
+    ------
+    ProcessorError : if the kernel is longer than the waveform
+    """
+    n, pad = len(w_in), len(kernel) // 2 + 1
+    if len(kernel) > n or pad >= n:
+        raise ProcessorError("the kernel is longer than the waveform")
+    if has_nan(w_in) or has_nan(kernel):
+        w_out[:] = np.nan
+        return
+    padded = np.empty(n + 2 * pad, w_in.dtype)
+    padded[pad : pad + n] = w_in
+    for i in range(pad):
+        padded[i] = w_in[pad - i]
+        padded[pad + n + i] = w_in[n - 2 - i]
+    result = np.empty(n)
+    convolve(padded, kernel, (len(kernel) - 1) // 2 + pad, result)
+    w_out[:] = result

@@ -1,0 +1,76 @@
+"""Removal of the preamplifier's exponential decay."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from pygama_core.accelerate import jit
+from pygama_core.dsp.registry import processor
+from pygama_core.errors import ProcessorError
+
+
+@jit("f8(f8)")
+def decay_per_sample(tau: float) -> float:
+    """Part of a signal that decays within one sample, 1 - exp(-1/tau), without cancellation for long tau."""
+    return float(-np.expm1(-1.0 / tau))
+
+
+@processor("(n),()->(n)", "f,f8->f")
+def pole_zero(w_in: Any, t_tau: Any, w_out: Any) -> None:
+    """Turn a decay with one time constant into a step.
+
+    ``out[i] = out[i-1] + in[i] - a in[i-1]`` with ``a = exp(-1/tau)``, that is the sample plus (1 - a) times the sum
+    of all earlier samples.
+
+    Parameters
+    ----------
+    w_in : (n,) [ADC]; baseline subtracted
+    t_tau : [samples]; decay time constant, 0 gives the running sum
+    w_out : (n,) [ADC]; all NaN if any input is
+
+    Raises
+    ------
+    ProcessorError : if t_tau < 0
+    """
+    if t_tau < 0:
+        raise ProcessorError("t_tau must be >= 0")
+    loss = decay_per_sample(t_tau)
+    total = 0.0  # float64 also for float32 input: a running sum drifts
+    for i in range(len(w_in)):
+        w_out[i] = w_in[i] + loss * total
+        total += w_in[i]
+    if total * loss != total * loss:  # a NaN anywhere stays in the sum
+        w_out[:] = np.nan
+
+
+@processor("(n),(),(),()->(n)", "f,f8,f8,f8->f")
+def double_pole_zero(w_in: Any, t_tau1: Any, t_tau2: Any, frac: Any, w_out: Any) -> None:
+    """Turn the decay ``(1 - frac) exp(-t/tau1) + frac exp(-t/tau2)`` into a step.
+
+    Parameters
+    ----------
+    w_in : (n,) [ADC], n >= 4; baseline subtracted; a pulse in its first two samples is not flattened
+    t_tau1, t_tau2 : [samples]; decay time constants
+    frac : weight of the second
+    w_out : (n,) [ADC]; all NaN if any input is
+
+    Raises
+    ------
+    ProcessorError : if n <= 3
+    """
+    if len(w_in) <= 3:
+        raise ProcessorError("need a waveform of more than 3 samples")
+    a, b = 1.0 - decay_per_sample(t_tau1), 1.0 - decay_per_sample(t_tau2)
+    d = frac * b - frac * a - b
+    in_2, in_1 = np.float64(w_in[0]), np.float64(w_in[1])
+    out_2, out_1 = in_2, in_1
+    w_out[0], w_out[1] = w_in[0], w_in[1]
+    for i in range(2, len(w_in)):
+        out = w_in[i] - (a + b) * in_1 + a * b * in_2 - (d - 1.0) * out_1 + d * out_2
+        in_2, in_1 = in_1, np.float64(w_in[i])
+        out_2, out_1 = out_1, out
+        w_out[i] = out
+    if out_1 != out_1:
+        w_out[:] = np.nan

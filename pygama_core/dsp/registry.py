@@ -1,0 +1,247 @@
+"""The processors by name: their layout, their types, and the module that must be imported to have them.
+
+A processor is declared once, by a decorator that names its layout (as NumPy's generalised ufuncs do, but dimensions
+may occur in outputs only) and its types, where ``f`` stands for the working float type of the chain::
+
+    @processor("(n),(),()->(n)", "f,i4,i4->f")
+    def trap_norm(w_in, rise, flat, w_out): ...
+
+Kernels get rows that are contiguous in memory; :class:`Processor` called directly takes care of that.
+"""
+
+from __future__ import annotations
+
+import difflib
+import importlib
+import inspect
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cache
+from typing import Any
+
+import numpy as np
+
+from pygama_core.accelerate import gufunc
+from pygama_core.errors import ConfigError
+
+Dims = tuple[str, ...]
+FLOATS = ("f4", "f8")
+PACKAGE = "pygama_core.dsp.processors"
+
+# family (module of the package above) -> its processors
+FAMILIES: dict[str, tuple[str, ...]] = {
+    "baseline": (
+        "bl_subtract",
+        "linear_slope_diff",
+        "linear_slope_fit",
+        "log_check",
+        "mean_below_threshold",
+        "median",
+        "min_max",
+        "saturation",
+        "time_over_threshold",
+    ),
+    "convolution": ("convolve_wf", "gaussian_filter1d", "reflected_convolve_wf", "t0_filter"),
+    "elementwise": ("amax", "amin", "convert", "convert_type", "where"),
+    "histogram": ("histogram", "histogram_peakstats", "histogram_stats"),
+    "peaks": ("get_multi_local_extrema", "multi_a_filter", "peak_snr_threshold"),
+    "pole_zero": ("double_pole_zero", "pole_zero"),
+    "time_point": ("fixed_time_pickoff", "interpolated_time_point_thresh", "time_point_thresh"),
+    "trapezoid": ("asym_trap_filter", "trap_filter", "trap_norm", "trap_pickoff"),
+    "window": (
+        "avg_current",
+        "moving_window_left",
+        "moving_window_multi",
+        "moving_window_right",
+        "presum",
+        "upsampler",
+        "windower",
+    ),
+}
+FAMILY_OF = {name: family for family, names in FAMILIES.items() for name in names}
+
+_LOADED: dict[str, Processor] = {}
+
+
+@dataclass(frozen=True)
+class Layout:
+    """Core dimensions of each input and output, () for scalars."""
+
+    inputs: tuple[Dims, ...]
+    outputs: tuple[Dims, ...]
+
+    @classmethod
+    def parse(cls, text: str) -> Layout:
+        """Parse ``(n),()->(m)``."""
+        sides = [
+            tuple(tuple(filter(None, dims.split(","))) for dims in re.findall(r"\(([^)]*)\)", side))
+            for side in text.replace(" ", "").split("->")
+        ]
+        return cls(sides[0], sides[1])
+
+    @property
+    def free(self) -> frozenset[str]:
+        """Dimensions that occur in outputs only and must be declared by the configuration."""
+        return frozenset(d for dims in self.outputs for d in dims) - {d for dims in self.inputs for d in dims}
+
+
+@dataclass(frozen=True, eq=False)
+class Processor:
+    """One signal processor; ``kernel(*inputs, *outputs)`` works on blocks of rows along the first axis."""
+
+    name: str
+    layout: Layout
+    types: tuple[str, ...]  # of inputs, then outputs; "f" is the working float type
+    arguments: tuple[str, ...]
+    kernel: Callable[..., Any]
+    doc: str
+    order: tuple[int, ...] = ()  # argument that each position of a configuration's args means; default: the same
+
+    def arranged(self, args: tuple[Any, ...]) -> tuple[Any, ...]:
+        """Return a configuration's arguments with inputs first."""
+        if len(args) != len(self.order):
+            return args
+        return tuple(arg for _, arg in sorted(zip(self.order, args, strict=True), key=lambda pair: pair[0]))
+
+    @property
+    def n_in(self) -> int:
+        """Number of inputs."""
+        return len(self.layout.inputs)
+
+    def dtypes(self, working: str) -> tuple[str, ...]:
+        """Return the types of all arguments when the working float type is ``working``."""
+        return tuple(working if token == "f" else token for token in self.types)
+
+    def __call__(self, *arguments: Any) -> Any:
+        """Run on any array-likes; outputs are allocated and returned, or given as the last arguments.
+
+        The working float type is float64 if any array is, else float32; integers are converted.
+        """
+        given = [np.asarray(a) for a in arguments[: self.n_in]]
+        arrays = [a for a, dims in zip(given, self.layout.inputs, strict=False) if dims] or given
+        working = "f8" if any(a.dtype.itemsize == 8 for a in arrays) else "f4"
+        dtypes = self.dtypes(working)
+        inputs = [
+            np.ascontiguousarray(a, t) if a.ndim else np.asarray(a, t) for a, t in zip(given, dtypes, strict=False)
+        ]
+        outputs = list(arguments[self.n_in :]) or self._allocate(inputs, dtypes[self.n_in :])
+        with np.errstate(all="ignore"):
+            self.kernel(*inputs, *outputs)
+        results = tuple(out[()] for out in outputs)
+        return results[0] if len(results) == 1 else results
+
+    def _allocate(self, inputs: list[np.ndarray], dtypes: tuple[str, ...]) -> list[np.ndarray]:
+        sizes = {
+            d: length
+            for a, dims in zip(inputs, self.layout.inputs, strict=True)
+            for d, length in zip(dims, a.shape[a.ndim - len(dims) :], strict=True)
+        }
+        loops = [a.shape[: a.ndim - len(dims)] for a, dims in zip(inputs, self.layout.inputs, strict=True)]
+        loop = np.broadcast_shapes(*loops)
+        return [
+            np.empty((*loop, *(sizes[d] for d in dims)), dtype)
+            for dims, dtype in zip(self.layout.outputs, dtypes, strict=True)
+        ]
+
+
+def processor(
+    layout: str, types: str, *, compiled: bool = True, order: tuple[int, ...] = ()
+) -> Callable[[Callable[..., Any]], Processor]:
+    """Register the decorated kernel under its name.
+
+    Parameters
+    ----------
+    layout : core dimensions, e.g. ``(n),()->(m)``
+    types : NumPy type of each argument, e.g. ``f,i4->f``; ``f`` makes a float32 and a float64 version
+    compiled : False for a function of whole blocks written with NumPy, ``kernel(*inputs, *outputs)``
+    order : for configurations that list outputs before inputs, see :class:`Processor`
+
+    Raises
+    ------
+    ConfigError : if a processor of that name exists already
+    """
+
+    def register(function: Callable[..., Any]) -> Processor:
+        name = function.__name__
+        if name in _LOADED:
+            raise ConfigError(f"processor {name}: registered twice; choose another name")
+        parsed = Layout.parse(layout)
+        tokens = tuple(re.split(r"->|,", types.replace(" ", "")))
+        kernel = _compile(function, parsed, layout, tokens) if compiled else function
+        arguments = tuple(inspect.signature(function).parameters)
+        made = Processor(name, parsed, tokens, arguments, kernel, inspect.getdoc(function) or "", order)
+        _LOADED[name] = made
+        return made
+
+    return register
+
+
+def _compile(function: Callable[..., Any], layout: Layout, text: str, tokens: tuple[str, ...]) -> Callable[..., Any]:
+    """Compile the kernel; outputs with free dimensions must pass NumPy as inputs, which it hands on as they are."""
+    n_in = len(layout.inputs)
+    arrays = [bool(dims) or i >= n_in for i, dims in enumerate(layout.inputs + layout.outputs)]
+    signatures = []
+    for working in FLOATS:
+        resolved = [working if token == "f" else token for token in tokens]
+        arguments = ", ".join(t + "[::1]" * is_array for t, is_array in zip(resolved, arrays, strict=True))
+        signatures.append(f"void({arguments})")
+    kernel = gufunc(list(dict.fromkeys(signatures)), text.replace("->", ",") if layout.free else text)(function)
+    compiled: Callable[..., Any] = kernel.ufunc  # NumPy's own object: the call without numba's dispatcher
+    return compiled
+
+
+@cache
+def numpy_ufunc(name: str) -> Processor:
+    """Return NumPy's ufunc ``name`` (the last part of ``numpy.add``) as a processor.
+
+    Raises
+    ------
+    ConfigError : if NumPy has no such ufunc
+    """
+    kernel = getattr(np, name, None)
+    if not isinstance(kernel, np.ufunc) or kernel.signature is not None:
+        raise ConfigError(f"numpy.{name} is not a NumPy ufunc; use one of the registered processors")
+    types = ",".join("f" if kind in "fd" else kind for kind in _float_loop(kernel))
+    layout = Layout(((),) * kernel.nin, ((),) * kernel.nout)
+    arguments = tuple(f"x{i + 1}" for i in range(kernel.nin)) + tuple(f"out{i + 1}" for i in range(kernel.nout))
+    n_in = kernel.nin
+
+    def with_outputs(*operands: Any) -> None:
+        kernel(*operands[:n_in], out=operands[n_in:])
+
+    return Processor(f"numpy.{name}", layout, tuple(types.split(",")), arguments, with_outputs, kernel.__doc__ or "")
+
+
+def _float_loop(kernel: np.ufunc) -> str:
+    """Return the type letters of the float32 loop, or of the first loop if there is none."""
+    for types in kernel.types:
+        inputs, outputs = types.split("->")
+        if set(inputs) == {"f"}:
+            return inputs + outputs
+    return str(kernel.types[0]).replace("->", "")
+
+
+def get(name: str) -> Processor:
+    """Return a processor by its registered name or as ``numpy.<ufunc>``; its family is imported now.
+
+    Raises
+    ------
+    ConfigError : if there is none of that name
+    """
+    if name.startswith("numpy."):
+        return numpy_ufunc(name.removeprefix("numpy."))
+    if name not in _LOADED and name in FAMILY_OF:
+        importlib.import_module(f"{PACKAGE}.{FAMILY_OF[name]}")
+    if name not in _LOADED:
+        close = difflib.get_close_matches(name, FAMILY_OF, 3)
+        hint = f"did you mean {', '.join(close)}?" if close else f"there are {', '.join(sorted(FAMILY_OF))}"
+        raise ConfigError(f"unknown processor {name!r}; {hint}")
+    return _LOADED[name]
+
+
+def load_all() -> list[str]:
+    """Import every family, which compiles or loads all kernels; return the names."""
+    for family in FAMILIES:
+        importlib.import_module(f"{PACKAGE}.{family}")
+    return sorted(_LOADED)
