@@ -12,6 +12,7 @@ from __future__ import annotations
 import contextlib
 import functools
 import hashlib
+import importlib
 import os
 import platform
 import re
@@ -44,10 +45,15 @@ def _environment() -> str:
     """Describe what all compiled code depends on: interpreter, numba, CPU."""
     import llvmlite.binding as llvm  # ships with numba; its host name and features decide the instructions
     import numba
+    import numba.np.linalg as numba_linalg
     from numba.core import entrypoints
 
     # our kernels use none of numba's extensions; loading them imports awkward in every job where it is installed
     entrypoints._already_initialized = True
+    # numba imports scipy.linalg only to see that it is there, a quarter of a second in every job; it is a dependency
+    check, numba_linalg.ensure_blas = numba_linalg.ensure_blas, lambda: None
+    importlib.import_module("numba.np.arraymath")
+    numba_linalg.ensure_blas = check
     cpu = (llvm.get_host_cpu_name(), llvm.get_host_cpu_features().flatten())
     return repr((platform.python_version(), numba.__version__, llvm.llvm_version_info, *cpu))
 
@@ -123,6 +129,23 @@ def gufunc(signatures: list[str], layout: str) -> Callable[[Callable[..., Any]],
             )(function)
 
     return decorate
+
+
+_DEFERRED: dict[str, list[Callable[[], Any]]] = {}
+
+
+def defer(function: Callable[..., Any], compile_now: Callable[[], Any]) -> None:
+    """Remember how to compile what a kernel's module compiles at first use only."""
+    _DEFERRED.setdefault(function.__code__.co_filename, []).append(compile_now)
+
+
+def compile_module(name: str) -> None:
+    """Compile a module's kernels into the cache; mark it complete if nothing is left for later."""
+    path = importlib.import_module(name).__file__ or ""
+    for compile_now in _DEFERRED.get(path, []):
+        compile_now()
+    if path not in _DEFERRED:
+        mark_complete(Path(path))
 
 
 def _without_nopython(options: dict[str, Any]) -> dict[str, Any]:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import importlib
 import multiprocessing
 import os
 import time
 from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
+
+MARKS = (b"from pygama_core.accelerate import", b"from pygama_core.dsp.registry import")
 
 
 def kernel_modules() -> list[str]:
@@ -16,23 +17,22 @@ def kernel_modules() -> list[str]:
 
     modules = []
     for path in sorted(PACKAGE.rglob("*.py")):
-        if path.stem != "accelerate" and b"from pygama_core.accelerate import" in path.read_bytes():
+        if path.stem not in ("accelerate", "warm") and any(mark in path.read_bytes() for mark in MARKS):
             name = Path(PACKAGE.name, path.relative_to(PACKAGE)).with_suffix("")
             modules.append(".".join(name.parts))
-    return [name for name in modules if name != __name__]
+    return modules
 
 
 def _compile(name: str) -> str:
     from pygama_core import accelerate
 
     start = time.perf_counter()
-    module = importlib.import_module(name)
-    accelerate.mark_complete(Path(module.__file__ or ""))
+    accelerate.compile_module(name)
     return f"{name}: {time.perf_counter() - start:.1f} s"
 
 
 def compile_all() -> list[str]:
-    """Import every kernel module, which compiles it, and mark its cache complete; return what was done.
+    """Compile every kernel module into the cache; return what was done.
 
     Modules are compiled by as many processes as there are cores: the compiler holds the interpreter's lock.
     """

@@ -4,15 +4,13 @@ from __future__ import annotations
 
 import ast
 import difflib
-import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeAlias
 
-import yaml
-
+from pygama_core.configfile import read_mapping
 from pygama_core.dsp.units import unit_quantity
 from pygama_core.errors import ConfigError
 
@@ -84,17 +82,7 @@ def load_config(config: Path | str | Mapping[str, Any], source: str | None = Non
     """
     if isinstance(config, Mapping):
         return parse_config(config, source or "dsp config")
-    path = Path(config)
-    try:
-        text = path.read_text()
-        content = json.loads(text) if path.suffix == ".json" else yaml.safe_load(text)
-    except OSError as error:
-        raise ConfigError(f"{path}: cannot be read: {error.strerror}") from error
-    except (yaml.YAMLError, json.JSONDecodeError) as error:
-        raise ConfigError(f"{path}: not valid {path.suffix.lstrip('.') or 'YAML'}: {error}") from error
-    if not isinstance(content, Mapping):
-        raise ConfigError(f"{path}: holds a {type(content).__name__}; need a mapping with outputs and processors")
-    return parse_config(content, source or str(path))
+    return parse_config(read_mapping(Path(config)), source or str(config))
 
 
 def parse_config(content: Mapping[str, Any], source: str) -> ChainConfig:

@@ -12,17 +12,18 @@ Kernels get rows that are contiguous in memory; :class:`Processor` called direct
 from __future__ import annotations
 
 import difflib
+import functools
 import importlib
 import inspect
 import re
+import threading
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import cache
 from typing import Any
 
 import numpy as np
 
-from pygama_core.accelerate import gufunc
+from pygama_core.accelerate import defer, gufunc
 from pygama_core.errors import ConfigError
 
 Dims = tuple[str, ...]
@@ -168,7 +169,7 @@ def processor(
             raise ConfigError(f"processor {name}: registered twice; choose another name")
         parsed = Layout.parse(layout)
         tokens = tuple(re.split(r"->|,", types.replace(" ", "")))
-        kernel = _compile(function, parsed, layout, tokens) if compiled else function
+        kernel = Kernel(function, parsed, layout, tokens) if compiled else function
         arguments = tuple(inspect.signature(function).parameters)
         made = Processor(name, parsed, tokens, arguments, kernel, inspect.getdoc(function) or "", order)
         _LOADED[name] = made
@@ -177,21 +178,42 @@ def processor(
     return register
 
 
-def _compile(function: Callable[..., Any], layout: Layout, text: str, tokens: tuple[str, ...]) -> Callable[..., Any]:
-    """Compile the kernel; outputs with free dimensions must pass NumPy as inputs, which it hands on as they are."""
-    n_in = len(layout.inputs)
-    arrays = [bool(dims) or i >= n_in for i, dims in enumerate(layout.inputs + layout.outputs)]
-    signatures = []
-    for working in FLOATS:
-        resolved = [working if token == "f" else token for token in tokens]
-        arguments = ", ".join(t + "[::1]" * is_array for t, is_array in zip(resolved, arrays, strict=True))
-        signatures.append(f"void({arguments})")
-    kernel = gufunc(list(dict.fromkeys(signatures)), text.replace("->", ",") if layout.free else text)(function)
-    compiled: Callable[..., Any] = kernel.ufunc  # NumPy's own object: the call without numba's dispatcher
-    return compiled
+class Kernel:
+    """A compiled kernel, one version for each working float type; a version is compiled or loaded when first used.
+
+    A chain uses a third of the processors and one float type; loading the others would double a job's start-up.
+    """
+
+    def __init__(self, function: Callable[..., Any], layout: Layout, text: str, tokens: tuple[str, ...]) -> None:
+        n_in = len(layout.inputs)
+        arrays = [bool(dims) or i >= n_in for i, dims in enumerate(layout.inputs + layout.outputs)]
+        self.signatures: dict[str, str] = {}
+        for working in FLOATS:
+            resolved = [working if token == "f" else token for token in tokens]
+            arguments = ", ".join(t + "[::1]" * is_array for t, is_array in zip(resolved, arrays, strict=True))
+            self.signatures[working] = f"void({arguments})"
+        # outputs with free dimensions must pass NumPy as inputs, which it hands on as they are
+        self.layout = text.replace("->", ",") if layout.free else text
+        self.function = function
+        # an output's type tells the working type; inputs may be plain numbers
+        self._telling = next((i for i in range(len(tokens) - 1, -1, -1) if tokens[i] == "f"), None)
+        self._compiled: dict[str, Callable[..., Any]] = {}
+        self._lock = threading.Lock()
+        defer(function, functools.partial(self.version, FLOATS[0]))  # float64 chains are rare: compiled when met
+
+    def __call__(self, *arguments: Any) -> None:
+        working = "f4" if self._telling is None else arguments[self._telling].dtype.str[1:]
+        (self._compiled.get(working) or self.version(working))(*arguments)
+
+    def version(self, working: str) -> Callable[..., Any]:
+        """Return NumPy's own ufunc object for a working type: the call without numba's dispatcher."""
+        with self._lock:
+            if working not in self._compiled:
+                self._compiled[working] = gufunc([self.signatures[working]], self.layout)(self.function).ufunc
+            return self._compiled[working]
 
 
-@cache
+@functools.cache
 def numpy_ufunc(name: str) -> Processor:
     """Return NumPy's ufunc ``name`` (the last part of ``numpy.add``) as a processor.
 
@@ -241,7 +263,7 @@ def get(name: str) -> Processor:
 
 
 def load_all() -> list[str]:
-    """Import every family, which compiles or loads all kernels; return the names."""
+    """Import every family; return the names of all processors."""
     for family in FAMILIES:
         importlib.import_module(f"{PACKAGE}.{family}")
     return sorted(_LOADED)

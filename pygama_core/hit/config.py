@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import yaml
 
+from pygama_core.configfile import read_mapping
 from pygama_core.errors import ConfigError
 from pygama_core.expression import Expression
 from pygama_core.lh5.types import Attrs
@@ -60,16 +60,7 @@ def load_mapping(source: Path | Mapping[str, Any], default_where: str) -> tuple[
     """
     if isinstance(source, Mapping):
         return default_where, source
-    where = str(source)
-    try:
-        content = yaml.load(Path(source).read_text(), Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))
-    except OSError as error:
-        raise ConfigError(f"{where}: cannot read the configuration: {error.strerror}") from error
-    except yaml.YAMLError as error:
-        raise ConfigError(f"{where}: not valid YAML: {error}") from error
-    if not isinstance(content, Mapping):
-        raise ConfigError(f"{where}: holds {type(content).__name__}, expected a mapping of keys")
-    return where, content
+    return str(source), read_mapping(Path(source))
 
 
 def check_keys(config: Mapping[str, Any], known: frozenset[str], where: str) -> None:

@@ -6,10 +6,10 @@ from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
 import numpy as np
-import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from pygama_core.channelmap import Channel, ChannelMap
+from pygama_core.configfile import read_mapping
 from pygama_core.errors import ConfigError
 
 SAMPLE_PERIOD = 16  # [ns] FlashCam with 16-bit ADCs
@@ -151,7 +151,7 @@ class SimulationSettings(_Settings):
 def load_settings(path: Path) -> SimulationSettings:
     """Read the experiment's settings; raise ConfigError naming the file and each wrong key."""
     try:
-        return SimulationSettings.model_validate(_read_yaml(path))
+        return SimulationSettings.model_validate(read_mapping(Path(path)))
     except ValidationError as error:
         raise ConfigError(f"{path}: {_problems(error)}") from error
 
@@ -180,16 +180,6 @@ def find_cycle(settings: SimulationSettings, key: str) -> tuple[Run, str]:
             return run, timestamp
     known = list(daq_keys(settings))
     raise ConfigError(f"simulation: no cycle {key!r}; the settings have {len(known)}, from {known[0]} to {known[-1]}")
-
-
-def _read_yaml(path: Path) -> dict[str, Any]:
-    try:
-        content = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
-    except (OSError, yaml.YAMLError) as error:
-        raise ConfigError(f"{path}: cannot be read: {error}") from error
-    if not isinstance(content, dict):
-        raise ConfigError(f"{path}: holds {type(content).__name__}, need a mapping of names")
-    return content
 
 
 def _problems(error: ValidationError) -> str:

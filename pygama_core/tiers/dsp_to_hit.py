@@ -85,6 +85,9 @@ def dsp_to_hit(
                 continue
             out.append(f"{channel}/hit", hits)
             _record(report, channel, plan, hits.n_rows)
+        done = {channel: "done" for channel in report["n_rows"]} | report["failed"]
+        done |= {channel: "no config" for channel in not_configured}
+        out.write("processing", lh5.Struct({channel: lh5.Scalar(done[channel]) for channel in sorted(done)}))
         settings = {"configs": {p: config for p, (_, config) in loaded.items()}, "parameters": parameters}
         out.write("provenance", provenance_struct("dsp_to_hit", [dsp_file], settings))
     return HitReport(

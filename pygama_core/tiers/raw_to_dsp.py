@@ -12,10 +12,12 @@ from pathlib import Path
 from typing import Any, TypeAlias
 
 from pygama_core import lh5
+from pygama_core.configfile import read_mapping
 from pygama_core.dsp.chain import ProcessingChain
 from pygama_core.dsp.config import ChainConfig, load_config
 from pygama_core.errors import ConfigError, PygamaError
-from pygama_core.lh5.types import Table, concatenate
+from pygama_core.lh5.types import Scalar, Struct, Table, concatenate
+from pygama_core.provenance import provenance_struct
 
 Config: TypeAlias = "Path | str | Mapping[str, Any]"
 BLOCK_ROWS = 2048  # waveforms in memory for each thread: 16 MB at 4096 samples
@@ -60,7 +62,12 @@ class DspReport:
         ]
         lines += [f"{c.channel} failed: {c.error}" for c in self.failed]
         lines += [f"{c.channel} has no config, not processed" for c in none]
-        lines += [f"{c.channel} used defaults for {', '.join(c.defaulted)}" for c in done if c.defaulted]
+        users: dict[tuple[str, ...], list[str]] = {}
+        for c in done:
+            users.setdefault(c.defaulted, []).append(c.channel)
+        for names, channels in users.items():
+            if names:
+                lines.append(f"{', '.join(channels)} ({len(channels)}) used defaults for {', '.join(names)}")
         return "\n".join(lines)
 
 
@@ -152,7 +159,19 @@ def raw_to_dsp(  # noqa: PLR0913 (all settings of the step)
             if is_last:
                 job.blocks.clear()
                 reports[job.channel] = job.report()
+        settings = {"configs": {p: _content(c) for p, c in configs.items()}, "parameters": parameters, "n_max": n_max}
+        out.write("provenance", provenance_struct("raw_to_dsp", [Path(raw_file)], settings))
+        out.write("processing", _as_struct(reports))
     return DspReport(tuple(reports[channel] for channel in sorted(reports)))
+
+
+def _content(config: Config) -> Mapping[str, Any]:
+    return config if isinstance(config, Mapping) else read_mapping(Path(config))
+
+
+def _as_struct(reports: Mapping[str, ChannelReport]) -> Struct:
+    """Return what became of each channel as it is stored in the file."""
+    return Struct({channel: Scalar(r.error or r.status) for channel, r in sorted(reports.items())})
 
 
 def _name_of(pattern: str, config: Config) -> str:

@@ -93,8 +93,8 @@ def test_unreadable_files_are_named(tmp_path):
     with pytest.raises(ConfigError, match=r"none\.yaml: cannot be read: No such file"):
         load_config(tmp_path / "none.yaml")
     (tmp_path / "bad.yaml").write_text("a: [")
-    with pytest.raises(ConfigError, match=r"bad\.yaml: not valid yaml"):
+    with pytest.raises(ConfigError, match=r"bad\.yaml: not valid YAML"):
         load_config(tmp_path / "bad.yaml")
     (tmp_path / "list.json").write_text("[1]")
-    with pytest.raises(ConfigError, match=r"list\.json: holds a list"):
+    with pytest.raises(ConfigError, match=r"list\.json: holds list"):
         load_config(tmp_path / "list.json")

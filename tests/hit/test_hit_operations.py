@@ -226,7 +226,7 @@ def test_errors_name_the_key_and_the_table(config, error, message):
 
 def test_configuration_files(tmp_path):
     path = tmp_path / "hit.yaml"
-    with pytest.raises(ConfigError, match=r"hit\.yaml: cannot read the configuration: No such file"):
+    with pytest.raises(ConfigError, match=r"hit\.yaml: cannot be read: No such file"):
         load_mapping(path, "")
     path.write_text("a: [1")
     with pytest.raises(ConfigError, match=r"hit\.yaml: not valid YAML"):

@@ -89,7 +89,7 @@ def test_wrong_run(tmp_path, change, message):
 
 
 @pytest.mark.parametrize(
-    ("text", "message"), [("- 1", "holds list"), ("a: [", "cannot be read"), (None, "cannot be read")]
+    ("text", "message"), [("- 1", "holds list"), ("a: [", "not valid YAML"), (None, "cannot be read")]
 )
 def test_unreadable_settings(tmp_path, text, message):
     path = tmp_path / "wrong.yaml"

@@ -75,7 +75,7 @@ def test_channels_without_a_configuration_are_named(dsp_file, tmp_path):
 
 
 def test_a_missing_configuration_stops_before_anything_is_written(dsp_file, tmp_path):
-    with pytest.raises(ConfigError, match=r"none\.yaml: cannot read the configuration"):
+    with pytest.raises(ConfigError, match=r"none\.yaml: cannot be read"):
         dsp_to_hit(dsp_file, tmp_path / "hit.lh5", configs={"*": tmp_path / "none.yaml"})
     assert not (tmp_path / "hit.lh5").exists()
 

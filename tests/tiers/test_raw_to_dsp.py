@@ -74,7 +74,7 @@ def test_channels_find_their_config_and_parameters(raw_file, tmp_path):
     assert report.text().splitlines() == [
         "3 channels with 331 rows done, 0 failed, 1 without config",
         "ch0000020 has no config, not processed",
-        "ch0000003 used defaults for db.n",
+        "ch0000003 (1) used defaults for db.n",
     ]
 
 
