@@ -17,7 +17,7 @@ import os
 import platform
 import re
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -131,19 +131,23 @@ def gufunc(signatures: list[str], layout: str) -> Callable[[Callable[..., Any]],
     return decorate
 
 
-_DEFERRED: dict[str, list[Callable[[], Any]]] = {}
+_DEFERRED: dict[str, dict[str, Callable[[], Any]]] = {}
 
 
 def defer(function: Callable[..., Any], compile_now: Callable[[], Any]) -> None:
     """Remember how to compile what a kernel's module compiles at first use only."""
-    _DEFERRED.setdefault(function.__code__.co_filename, []).append(compile_now)
+    _DEFERRED.setdefault(function.__code__.co_filename, {})[function.__name__] = compile_now
 
 
-def compile_module(name: str) -> None:
-    """Compile a module's kernels into the cache; mark it complete if nothing is left for later."""
+def compile_module(name: str, only: Collection[str] | None = None) -> None:
+    """Compile a module's kernels into the cache; of the deferred ones those named, or all of them.
+
+    A module without deferred kernels is marked complete.
+    """
     path = importlib.import_module(name).__file__ or ""
-    for compile_now in _DEFERRED.get(path, []):
-        compile_now()
+    for kernel, compile_now in _DEFERRED.get(path, {}).items():
+        if only is None or kernel in only:
+            compile_now()
     if path not in _DEFERRED:
         mark_complete(Path(path))
 

@@ -280,12 +280,15 @@ def simulate(args: argparse.Namespace) -> None:
     _say([f"{args.daq}: {args.daq.stat().st_size / 1e6:.1f} MB"])
 
 
-@command(argument("--output", type=Path, metavar="FILE", help="file to write what was compiled to"))
+@command(
+    argument("--chain", type=Path, nargs="*", default=[], metavar="FILE", help="compile only what these chains use"),
+    argument("--output", type=Path, metavar="FILE", help="file to write what was compiled to"),
+)
 def warm(args: argparse.Namespace) -> None:
-    """Compile all numerical kernels into the cache of this machine."""
-    from pygama_core.warm import compile_all
+    """Compile the numerical kernels into the cache of this machine."""
+    from pygama_core.warm import compile_kernels
 
-    lines = compile_all()
+    lines = compile_kernels(args.chain)
     _say(lines)
     if args.output:
         args.output.write_text("\n".join(lines) + "\n")

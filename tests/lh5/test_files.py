@@ -1,5 +1,7 @@
 """Round trips, partial reads, and files that appear whole or not at all."""
 
+from itertools import pairwise
+
 import h5py
 import numpy as np
 import pytest
@@ -61,7 +63,7 @@ def test_table_written_in_blocks_reads_back_whole(tmp_path, blocks):
     path = tmp_path / "t.lh5"
     edges = np.cumsum([0, *blocks])
     with lh5.Writer(path) as out:
-        for first, last in zip(edges[:-1], edges[1:], strict=True):
+        for first, last in pairwise(edges):
             out.append("ch1/raw", whole.rows(slice(int(first), int(last))))
     assert_equal(lh5.read(path, "ch1/raw"), whole)
     assert lh5.n_rows(path, "ch1/raw") == len(whole["energy"])
