@@ -29,9 +29,15 @@ def run_snakemake(repository: Path) -> Run:
         # the commands of the environment the tests run in, whether or not it is activated
         environment = {**os.environ, "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"}
         done = subprocess.run(
-            [*command, *arguments], env=environment, cwd=directory, text=True, capture_output=True, timeout=1500
+            [*command, *arguments],
+            env=environment,
+            cwd=directory,
+            text=True,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            timeout=1500,
         )
-        assert done.returncode == expect, done.stdout + done.stderr
+        assert done.returncode == expect, done.stdout
         return done
 
     return run

@@ -9,7 +9,7 @@ CYCLES = {"cal": 4, "phy": 6}
 
 
 def job_counts(done) -> dict[str, int]:
-    return {name: int(n) for name, n in re.findall(r"^(\w+) +(\d+)$", done.stdout + done.stderr, re.MULTILINE)}
+    return {name: int(n) for name, n in re.findall(r"^(\w+) +(\d+)$", done.stdout, re.MULTILINE)}
 
 
 @pytest.mark.parametrize(
@@ -56,7 +56,7 @@ def write_config(path, **changes):
 def test_wrong_configuration_is_named(snakemake, tmp_path, changes, message):
     (tmp_path / "daq").mkdir()
     done = snakemake("-n", "--configfile", write_config(tmp_path / "c.yaml", **changes), expect=1)
-    assert re.search(message, done.stdout + done.stderr), done.stdout
+    assert re.search(message, done.stdout), done.stdout
 
 
 def test_user_configuration_replaces_the_demo(snakemake, tmp_path):
