@@ -27,7 +27,9 @@ def compress_chunk(chunk: np.ndarray) -> bytes:
     plain = np.ascontiguousarray(chunk)
     size = plain.dtype.itemsize
     shuffled = plain.view(np.uint8).reshape(-1, size).T.tobytes() if size > 1 else plain.tobytes()
-    return bytes(isal_zlib.compress(shuffled, DEFLATE_LEVEL))
+    # the one-shot function matches against memory it did not clear: now and then other bytes for the same data
+    compressor = isal_zlib.compressobj(DEFLATE_LEVEL)
+    return bytes(compressor.compress(shuffled) + compressor.flush())
 
 
 class GrowingDataset:

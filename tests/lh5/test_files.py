@@ -1,5 +1,6 @@
 """Round trips, partial reads, and files that appear whole or not at all."""
 
+from concurrent.futures import ThreadPoolExecutor
 from itertools import pairwise
 
 import h5py
@@ -11,6 +12,7 @@ from hypothesis.extra import numpy as hnp
 
 from pygama_core import lh5
 from pygama_core.errors import LH5Error
+from pygama_core.lh5.chunks import compress_chunk
 
 DTYPES = st.sampled_from(["u1", "i2", "u2", "i4", "u4", "i8", "u8", "f4", "f8", "?", "S3"])
 
@@ -150,6 +152,19 @@ def test_same_content_gives_same_bytes(tmp_path):
         with lh5.Writer(tmp_path / name, n_threads) as out:
             out.append("t", example_table(3000))
     assert (tmp_path / "a").read_bytes() == (tmp_path / "b").read_bytes()
+
+
+def test_compression_gives_the_same_bytes_whatever_was_compressed_before():
+    rng = np.random.default_rng(3)
+    small = [rng.integers(0, 2, n).astype(np.uint8) for n in rng.integers(20, 400, 300)]
+    large = rng.integers(0, 30, 131072).astype(np.uint8)
+    outputs = [set() for _ in small]
+    with ThreadPoolExecutor(4) as pool:
+        for _ in range(20):
+            list(pool.map(compress_chunk, [large] * 4))
+            for found, output in zip(outputs, pool.map(compress_chunk, small), strict=True):
+                found.add(output)
+    assert all(len(found) == 1 for found in outputs)
 
 
 def test_large_dataset_has_whole_rows_in_chunks_whatever_the_block_size(tmp_path):
