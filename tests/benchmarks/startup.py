@@ -1,8 +1,8 @@
 """How long a job takes before it works: `python tests/benchmarks/startup.py [--repeat N]`.
 
 Each command runs on one event in a fresh process with warm kernels and byte code: interpreter, imports, cached kernels,
-configuration and plan. CPU time counts (a shared machine's wall time lies); the best of several runs is shown beside the
-median, and beside an interpreter that only imports numba.
+configuration and plan. CPU time counts (a shared machine's wall time lies); the best of several runs is shown beside
+the median, and beside an interpreter that only imports numba.
 """
 
 from __future__ import annotations
