@@ -7,7 +7,7 @@ import os
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from types import TracebackType
-from typing import Any
+from typing import Any, Protocol
 
 import h5py
 import numpy as np
@@ -111,17 +111,17 @@ def _storable(values: np.ndarray) -> np.ndarray:
     return values.astype(values.dtype.newbyteorder("="), copy=False)
 
 
-class _Growing:
-    """A column that is being written; subclasses know its layout."""
+class _Growing(Protocol):
+    """A column that is being written."""
 
     def append(self, obj: LH5Object) -> None:
-        raise NotImplementedError
+        """Add rows of the kind the column was begun with."""
 
     def finish(self) -> None:
-        raise NotImplementedError
+        """Store what is left, and the attributes."""
 
 
-class _GrowingArray(_Growing):
+class _GrowingArray:
     def __init__(self, parent: h5py.Group, name: str, obj: Array, pool: ThreadPoolExecutor) -> None:
         stored = _storable(obj.values)
         self._dataset = GrowingDataset(parent, name, stored, pool)
@@ -138,7 +138,7 @@ class _GrowingArray(_Growing):
         _set_attrs(self._dataset.finish(), self._datatype, self._attrs)
 
 
-class _GrowingRagged(_Growing):
+class _GrowingRagged:
     def __init__(self, parent: h5py.Group, name: str, obj: VectorOfVectors, pool: ThreadPoolExecutor) -> None:
         self._group = parent.create_group(name)
         self._attrs = obj.attrs
@@ -172,7 +172,7 @@ class _GrowingRagged(_Growing):
         _set_attrs(self._group, self._datatype, self._attrs)
 
 
-class _GrowingTable(_Growing):
+class _GrowingTable:
     def __init__(self, parent: h5py.Group, name: str, obj: Table, pool: ThreadPoolExecutor) -> None:
         self._group = parent.create_group(name)
         self._attrs = obj.attrs
