@@ -56,7 +56,9 @@ def test_error_leaves_the_old_file(tmp_path):
 
 
 def test_remains_of_a_killed_process_are_removed(tmp_path, other):
-    other("write").kill()
+    process = other("write")
+    process.kill()
+    process.wait()  # until then it holds its lock
     path = tmp_path / "file"
     assert not path.exists()
     with replacing(path) as partial:
