@@ -1,5 +1,7 @@
 """Round trips, partial reads, and files that appear whole or not at all."""
 
+from itertools import pairwise
+
 import h5py
 import numpy as np
 import pytest
@@ -61,7 +63,7 @@ def test_table_written_in_blocks_reads_back_whole(tmp_path, blocks):
     path = tmp_path / "t.lh5"
     edges = np.cumsum([0, *blocks])
     with lh5.Writer(path) as out:
-        for first, last in zip(edges[:-1], edges[1:], strict=True):
+        for first, last in pairwise(edges):
             out.append("ch1/raw", whole.rows(slice(int(first), int(last))))
     assert_equal(lh5.read(path, "ch1/raw"), whole)
     assert lh5.n_rows(path, "ch1/raw") == len(whole["energy"])
@@ -165,9 +167,14 @@ def test_file_appears_only_when_whole(tmp_path):
         out.append("t", example_table(2))
         assert not path.exists()
     before = path.read_bytes()
-    with pytest.raises(ValueError, match="stop"), lh5.Writer(path) as out:
-        out.append("t", example_table(3))
-        raise ValueError("stop")
+
+    def interrupted():
+        with lh5.Writer(path) as out:
+            out.append("t", example_table(3))
+            raise ValueError("stop")
+
+    with pytest.raises(ValueError, match="stop"):
+        interrupted()
     assert path.read_bytes() == before
     assert [p.name for p in path.parent.iterdir()] == ["t.lh5"]
 
@@ -183,10 +190,15 @@ def test_append_refuses_what_differs(tmp_path):
         (lh5.Table({"b": array([1.0])}), "the table has the columns a"),
         (lh5.Table({"a": lh5.VectorOfVectors(np.zeros(1), np.array([1]))}), "VectorOfVectors appended to an array"),
     ]
+
+    def append_both(first, second):
+        with lh5.Writer(tmp_path / "t") as out:
+            out.append("t", first)
+            out.append("t", second)
+
     for wrong, message in cases:
-        with pytest.raises(LH5Error, match=message), lh5.Writer(tmp_path / "t") as out:
-            out.append("t", table)
-            out.append("t", wrong)
+        with pytest.raises(LH5Error, match=message):
+            append_both(table, wrong)
     assert not (tmp_path / "t").exists()
 
 
@@ -201,9 +213,10 @@ def test_writer_refuses_what_lh5_cannot_hold(tmp_path):
     for wrong, message in cases:
         with pytest.raises(LH5Error, match=message), lh5.Writer(tmp_path / "t") as out:
             out.write("t", wrong)
-    with pytest.raises(LH5Error, match="already written"), lh5.Writer(tmp_path / "t") as out:
+    with lh5.Writer(tmp_path / "t") as out:
         out.write("t", one)
-        out.write("t", one)
+        with pytest.raises(LH5Error, match="already written"):
+            out.write("t", one)
     with pytest.raises(LH5Error, match="different numbers of rows"):
         lh5.Table({"a": one, "b": lh5.Array(np.zeros(2))})
     with pytest.raises(LH5Error, match="truncated"):
@@ -230,11 +243,8 @@ def test_reader_errors_name_file_and_object(tmp_path):
         with pytest.raises(LH5Error, match=message):
             lh5.read(path, *names, **options)
     with h5py.File(path, "a") as file:
-        file["plain"] = [1]
         file["odd"] = [1]
         file["odd"].attrs["datatype"] = "array<1>{}"
-    with pytest.raises(LH5Error, match="no datatype attribute"):
-        lh5.read(path, "plain")
     with pytest.raises(LH5Error, match="unknown datatype"):
         lh5.read(path, "odd")
 
