@@ -163,5 +163,5 @@ class Tally:
 
 
 def _member(key: str) -> str:
-    """Return a name usable as an HDF5 member: no slashes."""
-    return key.replace("/", ".")
+    """Return a name usable as an LH5 field: ``fcid_1/status`` becomes ``fcid_1_status``."""
+    return key.replace("/", "_")

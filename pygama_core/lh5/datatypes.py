@@ -31,11 +31,16 @@ def array_datatype(dtype: np.dtype, ndim: int) -> str:
 
 
 def composite_datatype(kind: str, fields: Iterable[str]) -> str:
-    """Return ``table{a,b}`` or ``struct{a,b}`` with sorted field names; raise LH5Error for a name LH5 cannot hold."""
+    """Return ``table{a,b}`` or ``struct{a,b}`` with sorted field names; raise LH5Error for a name LH5 cannot hold.
+
+    The Python reference takes a dot for nesting and then refuses the whole object.
+    """
     names = sorted(fields)
     for name in names:
-        if not name or set(name) & set(",{}/ "):
-            raise LH5Error(f"field name {name!r}: empty or with a comma, brace, slash or blank; LH5 cannot store it")
+        if not name or set(name) & set(",{}/. "):
+            raise LH5Error(
+                f"field name {name!r}: empty or with a comma, brace, slash, dot or blank; LH5 cannot store it"
+            )
     return f"{kind}{{{','.join(names)}}}"
 
 

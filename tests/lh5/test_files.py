@@ -211,6 +211,7 @@ def test_writer_refuses_what_lh5_cannot_hold(tmp_path):
     one = lh5.Array(np.zeros(1))
     cases = [
         (lh5.Table({"a,b": one}), "LH5 cannot store it"),
+        (lh5.Table({"a.b": one}), "LH5 cannot store it"),
         (lh5.Array(np.zeros(1), {"list": [1]}), "only scalars"),
         (lh5.Array(np.zeros(1, "M8[s]")), "no LH5 element type"),
         (lh5.Scalar(object()), "cannot be stored as a scalar"),
