@@ -57,7 +57,7 @@ def test_struct_and_text_tell_everything():
     assert struct["bytes_skipped"].value == 10
     assert struct["skipped"].array("stop").tolist() == [20]
     assert struct["not_converted"]["RecEvent"].value == 2
-    assert struct["rows"]["fcid_1.evt_hdr"].value == 4
+    assert struct["rows"]["fcid_1_evt_hdr"].value == 4
     assert np.isnan(struct["first_timestamp"].value)
     for text in ("not converted: RecEvent", "bytes 10..20", "last 3 bytes", "unreliable", "note: something"):
         assert text in str(summary)
