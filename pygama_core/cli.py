@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pygama_core import __version__
+from pygama_core import __version__, cli_lh5
 from pygama_core.errors import ConfigError, PygamaError
 
 if TYPE_CHECKING:
@@ -302,17 +302,6 @@ def schema(args: argparse.Namespace) -> None:
     write_schema(args.output)
 
 
-@command(
-    argument("file", type=Path, help="LH5 file"), argument("pattern", nargs="?", default="*", help="such as ch*/raw")
-)
-def ls(args: argparse.Namespace) -> None:
-    """List the objects of an LH5 file."""
-    from pygama_core import lh5
-
-    with lh5.Reader(args.file) as file:
-        _say(file.ls(args.pattern))
-
-
 def parser() -> argparse.ArgumentParser:
     """Return the command-line parser."""
     main_parser = argparse.ArgumentParser(prog="pygama-core", description="From DAQ files to calibrated events.")
@@ -324,6 +313,8 @@ def parser() -> argparse.ArgumentParser:
         sub = commands.add_parser(name, help=text, description=text)
         for declared in entry.arguments:
             sub.add_argument(*declared.names, **declared.options)
+        sub.set_defaults(run=entry.run)
+    cli_lh5.add_commands(commands)
     return main_parser
 
 
@@ -331,13 +322,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; return the exit code."""
     args = parser().parse_args(arguments)
     try:
-        COMMANDS[args.command].run(args)
+        args.run(args)
     except PygamaError as error:
         if args.traceback:
             raise
         print(f"error: {error}", file=sys.stderr)
         return 1
-    except BrokenPipeError:  # the reader of our output has gone: `pygama-core ls file | head`
+    except BrokenPipeError:  # the reader of our output has gone: `pygama-core lh5 ls file | head`
         sys.stderr.close()
     return 0
 

@@ -11,7 +11,7 @@ import numpy as np
 
 from pygama_core.errors import EventError
 from pygama_core.evt.tcm import Tcm
-from pygama_core.lh5.types import Array, Table, VectorOfVectors, concatenate
+from pygama_core.lh5.types import Array, EncodedArray, Table, VectorOfVectors, concatenate
 
 HitColumn: TypeAlias = "Array | VectorOfVectors"
 
@@ -99,6 +99,8 @@ class Hits:
                 self.missing.setdefault((tier, key), set()).add(column)
             elif isinstance(found, Table):
                 raise EventError(f"{tier}.{column}: a table in channel {key}; name one of its columns")
+            elif isinstance(found, EncodedArray):
+                raise EventError(f"{tier}.{column}: encoded waveforms in channel {key}; read them decoded")
             else:
                 parts[key] = found
         template = self.source.template(f"{tier}.{column}", parts)

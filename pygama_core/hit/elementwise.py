@@ -12,7 +12,7 @@ import numpy as np
 
 from pygama_core.errors import ExpressionError
 from pygama_core.expression import Expression
-from pygama_core.lh5.types import Array, Column, VectorOfVectors
+from pygama_core.lh5.types import Array, Column, Table, VectorOfVectors
 
 Operand: TypeAlias = "np.ndarray | VectorOfVectors"
 
@@ -23,7 +23,9 @@ def operand(column: Column, name: str, where: str) -> Operand:
         return column.values
     if isinstance(column, VectorOfVectors):
         return column
-    raise ExpressionError(f"{where}: {name!r} is a table of columns; name one of its columns: {', '.join(column)}")
+    if isinstance(column, Table):
+        raise ExpressionError(f"{where}: {name!r} is a table of columns; name one of its columns: {', '.join(column)}")
+    raise ExpressionError(f"{where}: {name!r} holds encoded waveforms; read it decoded to compute with it")
 
 
 def evaluate(

@@ -4,22 +4,43 @@
 >>> table = lh5.read("run-tier_hit.lh5", "ch1104000/hit", columns=["timestamp"])  # doctest: +SKIP
 """
 
+from pygama_core.lh5.iteration import Block, blocks, iterate
 from pygama_core.lh5.reader import Reader, exists, ls, n_rows, read
-from pygama_core.lh5.types import Array, Column, LH5Object, Scalar, Struct, Table, VectorOfVectors, concatenate
+from pygama_core.lh5.types import (
+    Array,
+    Axis,
+    Column,
+    EncodedArray,
+    Histogram,
+    LH5Object,
+    Scalar,
+    Struct,
+    Table,
+    VectorOfVectors,
+    View,
+    concatenate,
+)
 from pygama_core.lh5.writer import Writer
 
 __all__ = [
     "Array",
+    "Axis",
+    "Block",
     "Column",
+    "EncodedArray",
+    "Histogram",
     "LH5Object",
     "Reader",
     "Scalar",
     "Struct",
     "Table",
     "VectorOfVectors",
+    "View",
     "Writer",
+    "blocks",
     "concatenate",
     "exists",
+    "iterate",
     "ls",
     "n_rows",
     "read",

@@ -1,4 +1,4 @@
-"""Growing datasets written chunk by chunk: shuffled and deflated in our own threads, handed to HDF5 ready-made.
+"""Growing datasets written chunk by chunk: filtered in our own threads, handed to HDF5 ready-made.
 
 HDF5 would run its filters one after another behind a global lock; a chunk compressed outside and stored by
 ``write_direct_chunk`` is the same bytes to every reader. A chunk holds whole rows, so that one row is one read.
@@ -8,28 +8,41 @@ from __future__ import annotations
 
 from collections import deque
 from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
 import h5py
 import numpy as np
 
 from pygama_core.errors import LH5Error
+from pygama_core.lh5 import filters
+from pygama_core.lh5.filters import DEFLATE, FLETCHER32, SHUFFLE, Pipeline
+
+if TYPE_CHECKING:
+    from pygama_core.lh5.codecs import Codec
 
 CHUNK_BYTES = 128 * 1024
 EMPTY_CHUNK_ROWS = 1024
-DEFLATE_LEVEL = 1  # isal's levels are 0-3; 1 is as small as zlib's 4 on shuffled waveforms, at a tenth of the time
 MAX_PENDING = 64  # compressed chunks waiting to be stored, per dataset
 
 
-def compress_chunk(chunk: np.ndarray) -> bytes:
-    """Return the chunk as HDF5's shuffle and deflate filters store it."""
-    from isal import isal_zlib
+@dataclass(frozen=True)
+class Storage:
+    """How the datasets of one file are stored."""
 
-    plain = np.ascontiguousarray(chunk)
-    size = plain.dtype.itemsize
-    shuffled = plain.view(np.uint8).reshape(-1, size).T.tobytes() if size > 1 else plain.tobytes()
-    # the one-shot function matches against memory it did not clear: now and then other bytes for the same data
-    compressor = isal_zlib.compressobj(DEFLATE_LEVEL)
-    return bytes(compressor.compress(shuffled) + compressor.flush())
+    pool: ThreadPoolExecutor
+    compress: bool = True
+    fletcher32: bool = False
+    codec: Codec | str | None = None  # for the values of waveform tables; "auto" compares
+
+    @property
+    def codes(self) -> tuple[int, ...]:
+        """HDF5 filters in the order of writing."""
+        return (*((SHUFFLE, DEFLATE) if self.compress else ()), *((FLETCHER32,) if self.fletcher32 else ()))
+
+    def uncompressed(self) -> Storage:
+        """Return the storage of data that are compressed already."""
+        return replace(self, compress=False)
 
 
 class GrowingDataset:
@@ -39,13 +52,14 @@ class GrowingDataset:
     its own size and that of a large one does not depend on how the rows arrived.
     """
 
-    def __init__(self, parent: h5py.Group, name: str, like: np.ndarray, pool: ThreadPoolExecutor) -> None:
+    def __init__(self, parent: h5py.Group, name: str, like: np.ndarray, storage: Storage) -> None:
         self.dtype, self.row_shape = like.dtype, like.shape[1:]
         self.where = f"{parent.name.rstrip('/')}/{name}"
         self.n_rows = 0
-        self._parent, self._name, self._pool = parent, name, pool
-        row_bytes = max(1, like.dtype.itemsize * int(np.prod(self.row_shape, dtype=np.int64)))
-        self._chunk_rows = max(1, CHUNK_BYTES // row_bytes)
+        self._parent, self._name, self._storage = parent, name, storage
+        self._pipeline = Pipeline(storage.codes, like.dtype.itemsize)
+        self._row_bytes = max(1, like.dtype.itemsize * int(np.prod(self.row_shape, dtype=np.int64)))
+        self._chunk_rows = max(1, CHUNK_BYTES // self._row_bytes)
         self._waiting: list[np.ndarray] = []
         self._n_waiting = 0
         self._n_stored = 0
@@ -54,12 +68,18 @@ class GrowingDataset:
 
     def append(self, values: np.ndarray) -> None:
         """Add rows; raise LH5Error if they differ from the earlier ones in dtype or shape."""
+        if values.dtype.kind == self.dtype.kind == "S" and values.dtype.itemsize < self.dtype.itemsize:
+            values = values.astype(self.dtype)  # shorter text fits
         if values.dtype != self.dtype or values.shape[1:] != self.row_shape:
             raise LH5Error(
                 f"{self.where}: rows of {values.dtype} {values.shape[1:]} appended to {self.dtype} {self.row_shape}; "
                 f"all rows of a dataset have one dtype and shape"
             )
         self.n_rows += len(values)
+        if self._storage.compress and self.n_rows * self._row_bytes > filters.COMPILED_FROM:
+            filters.load_kernels()
+        if not self._pipeline.codes:
+            values = self._store_whole(values)
         while len(values):
             taken = values[: self._chunk_rows - self._n_waiting]
             # a copy, because callers reuse their buffers
@@ -68,6 +88,21 @@ class GrowingDataset:
             values = values[len(taken) :]
             if self._n_waiting == self._chunk_rows:
                 self._submit()
+
+    def _store_whole(self, values: np.ndarray) -> np.ndarray:
+        """Store whole chunks that need no filter, straight from the caller's memory; return the rows left over."""
+        while not self._n_waiting and len(values) >= self._chunk_rows:
+            self._store(self._n_stored, np.ascontiguousarray(values[: self._chunk_rows]))
+            self._n_stored += self._chunk_rows
+            values = values[self._chunk_rows :]
+        if self._n_waiting and len(values) >= self._chunk_rows - self._n_waiting:
+            n = self._chunk_rows - self._n_waiting
+            whole = np.concatenate([*self._waiting, values[:n]])
+            self._waiting, self._n_waiting = [], 0
+            self._store(self._n_stored, whole)
+            self._n_stored += self._chunk_rows
+            return self._store_whole(values[n:])
+        return values
 
     def finish(self) -> h5py.Dataset:
         """Store what is left and return the dataset, now of its final shape."""
@@ -82,15 +117,17 @@ class GrowingDataset:
         return dataset
 
     def _create(self) -> h5py.Dataset:
+        compress = self._storage.compress
         self._dataset = self._parent.create_dataset(
             self._name,
             shape=(0, *self.row_shape),
             maxshape=(None, *(n or None for n in self.row_shape)),  # HDF5 has no chunk of length 0
             dtype=self.dtype,
             chunks=(self._chunk_rows, *(max(1, n) for n in self.row_shape)),
-            shuffle=True,
-            compression="gzip",
-            compression_opts=4,  # recorded in the file; a reader does not need it
+            shuffle=compress,
+            compression="gzip" if compress else None,
+            compression_opts=4 if compress else None,  # recorded in the file; a reader does not need it
+            fletcher32=self._storage.fletcher32,
         )
         return self._dataset
 
@@ -101,14 +138,17 @@ class GrowingDataset:
             chunk = np.concatenate([chunk, padding])
         self._waiting, self._n_waiting = [], 0
         if chunk.size:
-            self._pending.append((self._n_stored, self._pool.submit(compress_chunk, chunk)))
+            self._pending.append((self._n_stored, self._storage.pool.submit(self._pipeline.encode, chunk)))
         self._n_stored += len(chunk)
         while len(self._pending) > MAX_PENDING:
             self._store_one()
 
     def _store_one(self) -> None:
+        first_row, stored = self._pending.popleft()
+        self._store(first_row, stored.result())
+
+    def _store(self, first_row: int, chunk: bytes | np.ndarray) -> None:
         dataset = self._create() if self._dataset is None else self._dataset
-        first_row, compressed = self._pending.popleft()
         if dataset.shape[0] <= first_row:
             dataset.resize(first_row + self._chunk_rows, axis=0)
-        dataset.id.write_direct_chunk((first_row, *(0 for _ in self.row_shape)), compressed.result())
+        dataset.id.write_direct_chunk((first_row, *(0 for _ in self.row_shape)), chunk)

@@ -1,10 +1,11 @@
-"""Read LH5 objects: whole, some columns, some rows."""
+"""Read LH5 objects: whole, some columns, some rows; from one file or from many as if they were one."""
 
 from __future__ import annotations
 
-import fnmatch
 import os
 from collections.abc import Sequence
+from fnmatch import filter as fnmatch_filter
+from itertools import pairwise
 from pathlib import Path
 from types import TracebackType
 from typing import Any, TypeAlias
@@ -13,16 +14,27 @@ import h5py
 import numpy as np
 
 from pygama_core.errors import LH5Error
-from pygama_core.lh5 import datatypes
-from pygama_core.lh5.types import Array, Attrs, Column, LH5Object, Scalar, Struct, Table, VectorOfVectors
+from pygama_core.lh5 import journal, objects
+from pygama_core.lh5.direct import FileHandle
+from pygama_core.lh5.headers import HeaderFile, has_known_sizes
+from pygama_core.lh5.joining import join
+from pygama_core.lh5.node import Node, open_node
+from pygama_core.lh5.rows import Rows, select
+from pygama_core.lh5.types import Attrs, View
 
-Rows: TypeAlias = slice | np.ndarray | None
-# attributes that steer reading and are not handed to the user; `codec*` may survive on decoded arrays in old files
-RESERVED = ("datatype",)
+PathLike: TypeAlias = "str | os.PathLike[str]"
+Files: TypeAlias = "PathLike | Sequence[PathLike]"
 
 
 class Reader:
     """An open LH5 file, for many reads; use as a context manager.
+
+    Parameters
+    ----------
+    path
+        the file
+    n_threads
+        threads that decode; default: the number of cores this process may use
 
     Raises
     ------
@@ -30,20 +42,31 @@ class Reader:
         if the file is missing or is no HDF5 file
     """
 
-    def __init__(self, path: str | os.PathLike[str]) -> None:
+    def __init__(self, path: PathLike, n_threads: int | None = None) -> None:
         self.path = Path(path)
+        journal.recover(self.path)
         try:
             self._file = h5py.File(self.path, "r", locking=False)
         except FileNotFoundError as error:
             raise LH5Error(f"{self.path}: no such file") from error
         except OSError as error:
             raise LH5Error(f"{self.path}: not a readable HDF5 file ({error}); truncated, or another format") from error
+        # a user block shifts all addresses; nobody writes LH5 with one
+        descriptor = os.open(self.path, os.O_RDONLY | os.O_CLOEXEC) if not self._file.userblock_size else -1
+        headers = HeaderFile(descriptor) if descriptor >= 0 and has_known_sizes(descriptor) else None
+        threads = n_threads or len(os.sched_getaffinity(0))
+        self._handle = FileHandle(self.path, self._file.id.name, descriptor, threads, headers)
 
     def __enter__(self) -> Reader:
         return self
 
     def __exit__(self, kind: type | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close the file; the reader is of no more use."""
         self._file.close()
+        self._handle.close()
 
     def ls(self, pattern: str = "*") -> list[str]:
         """Return the sorted names that match a pattern such as ``ch*/raw``, one wildcard part per group level."""
@@ -54,7 +77,7 @@ class Reader:
 
     def _matching(self, parent: str, part: str) -> list[str]:
         group = self._file[parent] if parent else self._file
-        return fnmatch.filter(group, part) if isinstance(group, h5py.Group) else []
+        return fnmatch_filter(group, part) if isinstance(group, h5py.Group) else []
 
     def exists(self, name: str) -> bool:
         """Whether an object of this name is in the file."""
@@ -62,201 +85,131 @@ class Reader:
 
     def n_rows(self, name: str) -> int:
         """Return the number of rows of an array, ragged vector or table."""
-        return _n_rows(self._object(name))
+        return objects.n_rows(self.node(name))
 
     def attrs(self, name: str) -> Attrs:
         """Return the attributes of an object, without ``datatype``."""
-        return _attrs(self._object(name))
+        return self.node(name).attrs
 
-    def read(self, name: str, *, columns: Sequence[str] | None = None, rows: Rows = None) -> Any:
+    def datatype(self, name: str) -> str:
+        """Return the datatype of an object: as stored, or inferred where the file has none."""
+        return self.node(name).datatype
+
+    def view(self, name: str) -> View:
+        """Return what a view shows, without reading it; raise LH5Error if the object is no view."""
+        node = self.node(name)
+        if not node.datatype.startswith("view{"):
+            raise LH5Error(f"{node.where} is a {node.datatype}, not a view")
+        link = self._file.get(f"{name}/data", getlink=True)
+        target = getattr(link, "path", None) or h5py.h5i.get_name(node.child("data").oid).decode()
+        entries = np.asarray(self._file[f"{name}/entries"])
+        return View(target.strip("/"), entries, getattr(link, "filename", ""), node.attrs)
+
+    def read(self, name: str, *, columns: Sequence[str] | None = None, rows: Rows = None, decode: bool = True) -> Any:
         """Read one object; see :func:`read`."""
-        return _read(self._object(name), rows, columns)
+        try:
+            return objects.read_object(self._handle, self.node(name), rows, columns, decode=decode)
+        except (OSError, RuntimeError, KeyError, ValueError, TypeError, MemoryError, OverflowError) as error:
+            # what HDF5 and NumPy say of damaged metadata
+            raise LH5Error(f"{self.path}: {name!r}: HDF5 cannot read it ({error}); the file is damaged") from error
 
-    def _object(self, name: str) -> h5py.Group | h5py.Dataset:
-        if name not in self._file:
+    def node(self, name: str) -> Node:
+        """Open an object; raise LH5Error if it is missing."""
+        plain = name.strip("/")
+        if plain and plain not in self._file:
             known = ", ".join(list(self._file)[:20])
             raise LH5Error(f"{self.path}: no object {name!r}; at the top of the file are: {known or 'none'}")
-        return self._file[name]
+        return open_node(self._handle, self._file.id, plain, plain)
 
 
-def read(path: str | os.PathLike[str], name: str, *, columns: Sequence[str] | None = None, rows: Rows = None) -> Any:
+def paths(files: Files) -> list[Path]:
+    """Return the files of a path, a pattern such as ``run/*.lh5``, or a list of these; LH5Error if there are none."""
+    if isinstance(files, str | os.PathLike):
+        text = os.fspath(files)
+        if not set(text) & set("*?[") or Path(text).exists():
+            return [Path(text)]
+        import glob
+
+        found = [Path(path) for path in sorted(glob.glob(text))]
+        if not found:
+            raise LH5Error(f"{text}: no such files")
+        return found
+    listed = [path for item in files for path in paths(item)]
+    if not listed:
+        raise LH5Error("no files to read: the list is empty")
+    return listed
+
+
+def read(
+    path: Files, name: str, *, columns: Sequence[str] | None = None, rows: Rows = None, decode: bool = True
+) -> Any:
     """Read one LH5 object.
 
     Parameters
     ----------
     path, name
-        file and name of the object inside, such as ``ch1104000/raw``
+        file and name of the object inside, such as ``ch1104000/raw``. Several files, or a pattern such as
+        ``run/*.lh5``, are read as one object; row numbers then count through all of them
     columns
         names of the columns of a table or members of a struct to read; None reads all. ``a/b`` reaches into nested
-        tables
+        tables, ``*``, ``?`` and ``[...]`` match as in file names, a leading ``!`` leaves out
     rows
-        a slice, or an array of row numbers (any order, duplicates allowed) or a boolean mask; None reads all
+        a slice, row numbers (any order, duplicates allowed), a boolean mask, or (n, 2) half-open ranges; None reads all
+    decode
+        whether encoded waveforms are decoded; if not they come back as EncodedArray
 
     Returns
     -------
-    Array, VectorOfVectors, Table, Struct or Scalar
+    Array, VectorOfVectors, EncodedArray, Table, Struct, Scalar or Histogram; a view gives the rows it shows
 
     Raises
     ------
     LH5Error
         if file, object or column is missing, or stored in a way this reader does not know
     """
-    with Reader(path) as file:
-        return file.read(name, columns=columns, rows=rows)
+    files = paths(path)
+    if len(files) == 1:
+        with Reader(files[0]) as file:
+            return file.read(name, columns=columns, rows=rows, decode=decode)
+    if rows is None:
+        return join([read(file, name, columns=columns, decode=decode) for file in files])
+    return _read_global_rows(files, name, columns, rows, decode)
 
 
-def ls(path: str | os.PathLike[str], pattern: str = "*") -> list[str]:
+def _read_global_rows(files: list[Path], name: str, columns: Sequence[str] | None, rows: Rows, decode: bool) -> Any:
+    bounds = np.concatenate([[0], np.cumsum([n_rows(file, name) for file in files])])
+    selection = select(rows, int(bounds[-1]), f"{files[0]} … {files[-1]}: {name}")
+    if isinstance(selection, slice):
+        local = [
+            slice(*np.clip([selection.start, selection.stop] - low, 0, high - low)) for low, high in pairwise(bounds)
+        ]
+        touched = [k for k, part in enumerate(local) if part.start < part.stop] or [0]
+        return join([read(files[k], name, columns=columns, rows=local[k], decode=decode) for k in touched])
+    owner = np.searchsorted(bounds, selection, side="right") - 1
+    order = np.argsort(owner, kind="stable")
+    parts = [
+        read(files[k], name, columns=columns, rows=selection[owner == k] - bounds[k], decode=decode)
+        for k in np.unique(owner)
+    ]
+    return join(parts).rows(np.argsort(order, kind="stable"))
+
+
+def ls(path: PathLike, pattern: str = "*") -> list[str]:
     """Return the sorted names in a file that match a pattern such as ``ch*/raw``."""
     with Reader(path) as file:
         return file.ls(pattern)
 
 
-def exists(path: str | os.PathLike[str], name: str) -> bool:
+def exists(path: PathLike, name: str) -> bool:
     """Whether the file holds an object of this name."""
     with Reader(path) as file:
         return file.exists(name)
 
 
-def n_rows(path: str | os.PathLike[str], name: str) -> int:
-    """Return the number of rows of an object in a file."""
-    with Reader(path) as file:
-        return file.n_rows(name)
-
-
-def _where(obj: h5py.Group | h5py.Dataset) -> str:
-    return f"{obj.file.filename}: {obj.name}"
-
-
-def _datatype(obj: h5py.Group | h5py.Dataset) -> str:
-    value = obj.attrs.get("datatype")
-    if value is None:
-        raise LH5Error(f"{_where(obj)} has no datatype attribute; it is a plain HDF5 group or was not written as LH5")
-    return (value.decode() if isinstance(value, bytes) else str(value)).strip()
-
-
-def _attrs(obj: h5py.Group | h5py.Dataset) -> Attrs:
-    attrs: Attrs = {}
-    for name, value in obj.attrs.items():
-        if name in RESERVED:
-            continue
-        plain = value.decode() if isinstance(value, bytes) else value
-        attrs[name] = plain.item() if isinstance(plain, np.generic) else plain
-    return attrs
-
-
-def _n_rows(obj: h5py.Group | h5py.Dataset) -> int:
-    if isinstance(obj, h5py.Dataset):
-        return int(obj.shape[0]) if obj.shape else 1
-    if "cumulative_length" in obj:
-        return int(obj["cumulative_length"].shape[0])
-    if _datatype(obj).startswith("table{"):
-        return next((_n_rows(obj[name]) for name in obj), 0)
-    raise LH5Error(f"{_where(obj)} is a {_datatype(obj)}, which has no rows")
-
-
-def _read(obj: h5py.Group | h5py.Dataset, rows: Rows, columns: Sequence[str] | None) -> LH5Object:
-    datatype = _datatype(obj)
-    if composite := datatypes.COMPOSITE.fullmatch(datatype):
-        return _read_composite(obj, composite["kind"], rows, columns)
-    if columns is not None:
-        raise LH5Error(f"{_where(obj)} is a {datatype}; only tables and structs have columns")
-    if datatypes.is_scalar(datatype):
-        return _read_scalar(obj, datatype)
-    if datatypes.VECTOR_OF_VECTORS.fullmatch(datatype):
-        return _read_ragged(obj, rows)
-    if datatypes.ENCODED.fullmatch(datatype):
-        raise LH5Error(
-            f"{_where(obj)} is encoded with {obj.attrs.get('codec')!r}; this version reads plain arrays only"
-        )
-    if datatypes.ARRAY.fullmatch(datatype) and isinstance(obj, h5py.Dataset):
-        return _read_array(obj, rows, is_bool="{bool}" in datatype)
-    raise LH5Error(f"{_where(obj)}: unknown datatype {datatype!r}")
-
-
-def _read_scalar(obj: h5py.Dataset, datatype: str) -> Scalar:
-    value = obj[()]
-    if isinstance(value, bytes):
-        value = value.decode()
-    elif datatype == "bool":
-        value = bool(value)
-    elif isinstance(value, np.generic):
-        value = value.item()
-    return Scalar(value, _attrs(obj))
-
-
-def _read_composite(obj: h5py.Group, kind: str, rows: Rows, columns: Sequence[str] | None) -> Table | Struct:
-    wanted: dict[str, list[str]] = {name: [] for name in obj} if columns is None else {}
-    for column in columns or ():
-        name, _, rest = column.partition("/")
-        wanted.setdefault(name, [])
-        if rest:
-            wanted[name].append(rest)
-    missing = [name for name in wanted if name not in obj]
-    if missing:
-        raise LH5Error(f"{_where(obj)}: no column {', '.join(missing)}; it has {', '.join(obj)}")
-    members: dict[str, Any] = {name: _read(obj[name], rows, inner or None) for name, inner in wanted.items()}
-    return Table(members, _attrs(obj)) if kind == "table" else Struct(members, _attrs(obj))
-
-
-def _read_array(obj: h5py.Dataset, rows: Rows, *, is_bool: bool) -> Array:
-    values = _read_rows(obj, rows)
-    if is_bool:
-        values = values.astype(bool)
-    elif values.dtype.byteorder == ">":
-        values = values.astype(values.dtype.newbyteorder("="))
-    return Array(values, _attrs(obj))
-
-
-def _read_rows(obj: h5py.Dataset, rows: Rows) -> np.ndarray:
-    if rows is None or isinstance(rows, slice):
-        return np.asarray(obj[rows if rows is not None else ...])
-    index = _row_numbers(rows, obj.shape[0], _where(obj))
-    if not len(index):
-        return np.asarray(obj[:0])
-    # one contiguous read beats HDF5's point selection unless the rows are far apart
-    first, last = int(index.min()), int(index.max()) + 1
-    if len(index) * 20 > last - first:
-        window: np.ndarray = obj[first:last]
-        return np.asarray(window[index - first])
-    unique, inverse = np.unique(index, return_inverse=True)
-    picked: np.ndarray = obj[unique]
-    return np.asarray(picked[inverse])
-
-
-def _row_numbers(rows: np.ndarray, total: int, where: str) -> np.ndarray:
-    rows = np.asarray(rows)
-    if rows.dtype == bool:
-        if len(rows) != total:
-            raise LH5Error(f"{where}: mask of {len(rows)} rows for {total} rows")
-        return np.flatnonzero(rows)
-    index = rows.astype(np.int64)
-    if len(index) and (index.min() < 0 or index.max() >= total):
-        raise LH5Error(f"{where}: row numbers {index.min()} … {index.max()} outside 0 … {total - 1}")
-    return np.asarray(index)
-
-
-def _read_ragged(obj: h5py.Group, rows: Rows) -> VectorOfVectors:
-    ends = np.asarray(obj["cumulative_length"][:]).astype(np.int64)
-    if len(ends) and np.any(np.diff(ends) < 0):
-        raise LH5Error(f"{_where(obj)}: cumulative_length decreases; the object is damaged")
-    attrs = _attrs(obj)
-    if rows is None:
-        return VectorOfVectors(_flattened(obj, slice(0, int(ends[-1]) if len(ends) else 0)), ends, attrs)
-    if isinstance(rows, slice) and rows.step in (None, 1):
-        first, last, _ = rows.indices(len(ends))
-        start = int(ends[first - 1]) if first > 0 and len(ends) else 0
-        picked = ends[first:last]
-        stop = int(picked[-1]) if len(picked) else start
-        return VectorOfVectors(_flattened(obj, slice(start, stop)), picked - start, attrs)
-    whole = _read_ragged(obj, None)
-    selection = rows if isinstance(rows, slice) else _row_numbers(rows, len(ends), _where(obj))
-    return whole.rows(selection)
-
-
-def _flattened(obj: h5py.Group, rows: slice) -> np.ndarray | VectorOfVectors:
-    flat: Column | LH5Object = _read(obj["flattened_data"], rows, None)
-    if isinstance(flat, Array):
-        return flat.values
-    if isinstance(flat, VectorOfVectors):
-        return flat
-    raise LH5Error(f"{_where(obj)}: flattened_data is a {type(flat).__name__}; expected an array or vector of vectors")
+def n_rows(path: Files, name: str) -> int:
+    """Return the number of rows of an object in a file, or in several together."""
+    total = 0
+    for file in paths(path):
+        with Reader(file) as reader:
+            total += reader.n_rows(name)
+    return total

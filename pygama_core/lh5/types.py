@@ -13,33 +13,52 @@ from typing import Any, TypeAlias
 import numpy as np
 
 from pygama_core.errors import LH5Error
+from pygama_core.lh5.rows import expand_ranges
 
 Attrs: TypeAlias = dict[str, str | int | float | bool]
-Column: TypeAlias = "Array | VectorOfVectors | Table"
-LH5Object: TypeAlias = "Array | VectorOfVectors | Table | Struct | Scalar"
+Column: TypeAlias = "Array | VectorOfVectors | EncodedArray | Table"
+LH5Object: TypeAlias = "Array | VectorOfVectors | EncodedArray | Table | Struct | Scalar | Histogram | View"
 
 
 @dataclass(eq=False)
 class Scalar:
-    """One number, bool or string."""
+    """One number, bool or string; ``element`` is the LH5 type if the value does not tell (symbol, enum)."""
 
     value: Any
     attrs: Attrs = field(default_factory=dict)
+    element: str = ""
 
 
 @dataclass(eq=False)
 class Array:
-    """Numbers, bools or bytes of shape (n_rows, ...)."""
+    """Numbers, bools or bytes of shape (n_rows, ...).
+
+    ``datatype`` is the stored one where it says more than the values do: elements that are enums or detector ids,
+    arrays whose inner shape is part of their type, maps (``array<2>``). Empty means that the writer derives it.
+    """
 
     values: np.ndarray
     attrs: Attrs = field(default_factory=dict)
+    datatype: str = ""
 
     def __len__(self) -> int:
         return len(self.values)
 
+    @property
+    def dtype(self) -> np.dtype:
+        """NumPy type of the values."""
+        return self.values.dtype
+
+    @property
+    def enum(self) -> dict[str, int]:
+        """Names and values of an enum array; empty for others."""
+        from pygama_core.lh5.datatypes import enum_members
+
+        return enum_members(self.datatype)
+
     def rows(self, selection: slice | np.ndarray) -> Array:
         """Return the selected rows: a slice gives a view, an index array or mask a copy."""
-        return Array(self.values[selection], self.attrs)
+        return Array(self.values[selection], self.attrs, self.datatype)
 
 
 @dataclass(eq=False)
@@ -49,6 +68,7 @@ class VectorOfVectors:
     flattened_data: np.ndarray | VectorOfVectors
     cumulative_length: np.ndarray  # (n_rows,) int64 end offsets
     attrs: Attrs = field(default_factory=dict)
+    element: str = ""  # LH5 type of the elements where NumPy's does not tell: an enum, detectorid, symbol
 
     def __post_init__(self) -> None:
         self.cumulative_length = np.ascontiguousarray(self.cumulative_length, dtype=np.int64)
@@ -88,10 +108,19 @@ class VectorOfVectors:
         starts, ends = self.starts[selection], self.cumulative_length[selection]
         lengths = ends - starts
         new_ends = np.cumsum(lengths, dtype=np.int64)
-        index = np.arange(new_ends[-1] if len(new_ends) else 0) + np.repeat(starts - (new_ends - lengths), lengths)
         flat = self.flattened_data
+        index: slice | np.ndarray
+        if isinstance(selection, slice) and selection.step in (None, 1):
+            index = slice(int(starts[0]), int(ends[-1])) if len(starts) else slice(0, 0)
+        else:
+            index = expand_ranges(starts, lengths)
         picked = flat.rows(index) if isinstance(flat, VectorOfVectors) else flat[index]
-        return VectorOfVectors(picked, new_ends, self.attrs)
+        return VectorOfVectors(picked, new_ends, self.attrs, self.element)
+
+    @property
+    def dtype(self) -> np.dtype:
+        """NumPy type of the innermost elements."""
+        return self.flattened_data.dtype
 
     @classmethod
     def from_rows(cls, rows: list[Any], dtype: Any, attrs: Attrs | None = None) -> VectorOfVectors:
@@ -99,6 +128,92 @@ class VectorOfVectors:
         ends = np.cumsum([len(row) for row in rows], dtype=np.int64)
         flat = np.concatenate([np.asarray(row, dtype) for row in rows]) if rows else np.empty(0, dtype)
         return cls(flat, ends, attrs or {})
+
+
+@dataclass(eq=False)
+class EncodedArray:
+    """Rows of integers as a waveform codec stores them; :func:`pygama_core.lh5.codecs.decode` restores them."""
+
+    encoded_data: VectorOfVectors  # uint8
+    decoded_size: int | np.ndarray  # samples per row: one number, or (n_rows,) int64 for ragged rows
+    codec: Attrs  # "codec" and its parameters
+    dtype: np.dtype | None = None  # of the samples, where it was recorded
+    attrs: Attrs = field(default_factory=dict)
+
+    def __len__(self) -> int:
+        return len(self.encoded_data)
+
+    @property
+    def lengths(self) -> np.ndarray:
+        """Number of samples in each row, (n_rows,) int64."""
+        if isinstance(self.decoded_size, int):
+            return np.full(len(self), self.decoded_size, np.int64)
+        return self.decoded_size
+
+    def rows(self, selection: slice | np.ndarray) -> EncodedArray:
+        """Return the selected rows, still encoded."""
+        size = self.decoded_size if isinstance(self.decoded_size, int) else self.decoded_size[selection]
+        return EncodedArray(self.encoded_data.rows(selection), size, self.codec, self.dtype, self.attrs)
+
+
+@dataclass(frozen=True)
+class Axis:
+    """One axis of a histogram: edges at ``first + k * step``, or listed."""
+
+    edges: np.ndarray | tuple[float, float, float]  # (n_bins + 1,), or first, last, step
+    closed_left: bool = True
+    attrs: Attrs = field(default_factory=dict)  # units and more, stored with the edges
+
+    @property
+    def n_bins(self) -> int:
+        """Number of bins."""
+        if isinstance(self.edges, tuple):
+            first, last, step = self.edges
+            return round((last - first) / step)
+        return len(self.edges) - 1
+
+    @property
+    def bin_edges(self) -> np.ndarray:
+        """All edges, (n_bins + 1,)."""
+        if isinstance(self.edges, tuple):
+            return np.linspace(self.edges[0], self.edges[1], self.n_bins + 1)
+        return self.edges
+
+
+@dataclass(eq=False)
+class Histogram:
+    """Counts, or a density, on one or more axes; without under- and overflow."""
+
+    weights: np.ndarray  # (n_bins of axis 1, n_bins of axis 2, ...)
+    axes: tuple[Axis, ...]
+    is_density: bool = False
+    attrs: Attrs = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        expected = tuple(axis.n_bins for axis in self.axes)
+        if self.weights.shape != expected:
+            raise LH5Error(f"histogram: weights are {self.weights.shape}, the axes have {expected} bins")
+
+
+@dataclass(eq=False)
+class View:
+    """Some rows of another object: row numbers, or half-open ranges, both increasing. Julia has no views."""
+
+    target: str  # name of the object
+    entries: np.ndarray  # (n,) row numbers or (n, 2) ranges, int64
+    file: str = ""  # file of the target if it is another
+    attrs: Attrs = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self.entries = np.asarray(self.entries, np.int64)
+        flat = self.entries.reshape(-1)
+        is_ranges = self.entries.ndim == 2
+        if self.entries.ndim > 2 or (is_ranges and self.entries.shape[1] != 2):
+            raise LH5Error(f"view: entries of shape {self.entries.shape}; need (n,) rows or (n, 2) ranges")
+        steps = np.diff(flat)
+        # ranges may touch: the end of one is the start of the next
+        if np.any(steps[::2] <= 0) or np.any(steps[1::2] < (0 if is_ranges else 1)) or np.any(flat < 0):
+            raise LH5Error("view: entries must be increasing, and 0 or more")
 
 
 @dataclass(eq=False)
@@ -162,30 +277,8 @@ def n_rows(column: Column) -> int:
     return column.n_rows if isinstance(column, Table) else len(column)
 
 
-def concatenate(columns: list[Any]) -> Any:
-    """Join columns or tables of the same structure row-wise; attributes are those of the first."""
-    first = columns[0]
-    if isinstance(first, Array):
-        return Array(np.concatenate([c.values for c in columns]), first.attrs)
-    if isinstance(first, VectorOfVectors):
-        return _concatenate_ragged(columns)
-    names = list(first)
-    for table in columns[1:]:
-        if set(table) != set(names):
-            raise LH5Error(f"concatenate: tables have different columns: {sorted(set(table) ^ set(names))}")
-    return Table({name: concatenate([t[name] for t in columns]) for name in names}, first.attrs)
+def concatenate(objects: list[Any]) -> Any:
+    """Join columns, tables or structs row-wise; see :func:`pygama_core.lh5.joining.join`."""
+    from pygama_core.lh5.joining import join
 
-
-def _concatenate_ragged(columns: list[VectorOfVectors]) -> VectorOfVectors:
-    flats: list[np.ndarray | VectorOfVectors] = []
-    ends: list[np.ndarray] = []
-    offset = 0
-    for column in columns:
-        used = int(column.cumulative_length[-1]) if len(column) else 0
-        flat = column.flattened_data
-        flats.append(flat.rows(slice(0, used)) if isinstance(flat, VectorOfVectors) else flat[:used])
-        ends.append(column.cumulative_length + offset)
-        offset += used
-    flat = concatenate([flat if isinstance(flat, VectorOfVectors) else Array(flat) for flat in flats])
-    joined = flat.values if isinstance(flat, Array) else flat
-    return VectorOfVectors(joined, np.concatenate(ends), columns[0].attrs)
+    return join(objects)

@@ -12,7 +12,7 @@ from hypothesis.extra import numpy as hnp
 
 from pygama_core import lh5
 from pygama_core.errors import LH5Error
-from pygama_core.lh5.chunks import compress_chunk
+from pygama_core.lh5.filters import deflate
 
 DTYPES = st.sampled_from(["u1", "i2", "u2", "i4", "u4", "i8", "u8", "f4", "f8", "?", "S3"])
 
@@ -161,8 +161,8 @@ def test_compression_gives_the_same_bytes_whatever_was_compressed_before():
     outputs = [set() for _ in small]
     with ThreadPoolExecutor(4) as pool:
         for _ in range(20):
-            list(pool.map(compress_chunk, [large] * 4))
-            for found, output in zip(outputs, pool.map(compress_chunk, small), strict=True):
+            list(pool.map(deflate, [large] * 4))
+            for found, output in zip(outputs, pool.map(deflate, small), strict=True):
                 found.add(output)
     assert all(len(found) == 1 for found in outputs)
 
@@ -182,9 +182,14 @@ def test_file_appears_only_when_whole(tmp_path):
         out.append("t", example_table(2))
         assert not path.exists()
     before = path.read_bytes()
-    with pytest.raises(ValueError, match="stop"), lh5.Writer(path) as out:
-        out.append("t", example_table(3))
-        raise ValueError("stop")
+
+    def interrupted():
+        with lh5.Writer(path) as out:
+            out.append("t", example_table(3))
+            raise ValueError("stop")
+
+    with pytest.raises(ValueError, match="stop"):
+        interrupted()
     assert path.read_bytes() == before
     assert [p.name for p in path.parent.iterdir()] == ["t.lh5"]
 
@@ -200,10 +205,15 @@ def test_append_refuses_what_differs(tmp_path):
         (lh5.Table({"b": array([1.0])}), "the table has the columns a"),
         (lh5.Table({"a": lh5.VectorOfVectors(np.zeros(1), np.array([1]))}), "VectorOfVectors appended to an array"),
     ]
+
+    def append_both(first, second):
+        with lh5.Writer(tmp_path / "t") as out:
+            out.append("t", first)
+            out.append("t", second)
+
     for wrong, message in cases:
-        with pytest.raises(LH5Error, match=message), lh5.Writer(tmp_path / "t") as out:
-            out.append("t", table)
-            out.append("t", wrong)
+        with pytest.raises(LH5Error, match=message):
+            append_both(table, wrong)
     assert not (tmp_path / "t").exists()
 
 
@@ -219,9 +229,10 @@ def test_writer_refuses_what_lh5_cannot_hold(tmp_path):
     for wrong, message in cases:
         with pytest.raises(LH5Error, match=message), lh5.Writer(tmp_path / "t") as out:
             out.write("t", wrong)
-    with pytest.raises(LH5Error, match="already written"), lh5.Writer(tmp_path / "t") as out:
+    with lh5.Writer(tmp_path / "t") as out:
         out.write("t", one)
-        out.write("t", one)
+        with pytest.raises(LH5Error, match="already written"):
+            out.write("t", one)
     with pytest.raises(LH5Error, match="different numbers of rows"):
         lh5.Table({"a": one, "b": lh5.Array(np.zeros(2))})
     with pytest.raises(LH5Error, match="truncated"):
@@ -248,11 +259,8 @@ def test_reader_errors_name_file_and_object(tmp_path):
         with pytest.raises(LH5Error, match=message):
             lh5.read(path, *names, **options)
     with h5py.File(path, "a") as file:
-        file["plain"] = [1]
         file["odd"] = [1]
         file["odd"].attrs["datatype"] = "array<1>{}"
-    with pytest.raises(LH5Error, match="no datatype attribute"):
-        lh5.read(path, "plain")
     with pytest.raises(LH5Error, match="unknown datatype"):
         lh5.read(path, "odd")
 

@@ -1,0 +1,250 @@
+"""Columns that are being written: each knows its layout in the file and refuses what differs from its first rows."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import h5py
+import numpy as np
+
+from pygama_core.errors import LH5Error
+from pygama_core.lh5.chunks import GrowingDataset, Storage
+from pygama_core.lh5.datatypes import checked_datatype, composite_datatype, element_type
+from pygama_core.lh5.types import Array, Attrs, EncodedArray, LH5Object, Table, VectorOfVectors
+
+WIDE_OFFSETS = 1 << 32  # [bytes] of encoded data from which offsets have 64 bits
+
+
+def set_attrs(obj: h5py.Group | h5py.Dataset, datatype: str, attrs: Attrs) -> None:
+    """Set ``datatype`` and all other attributes; raise LH5Error for one that is no scalar."""
+    if datatype:
+        obj.attrs["datatype"] = datatype
+    for name, value in attrs.items():
+        if name == "datatype":
+            continue
+        if not isinstance(value, str | int | float | np.generic):
+            raise LH5Error(f"{obj.name}: attribute {name!r} is a {type(value).__name__}; only scalars can be stored")
+        obj.attrs[name] = value
+
+
+def storable(values: np.ndarray, where: str) -> np.ndarray:
+    """Return the array as it is stored: bool as uint8, text as UTF-8 bytes, native byte order."""
+    if values.dtype == bool:
+        return values.view(np.uint8)
+    if values.dtype.kind == "U":
+        return np.char.encode(values, "utf-8")
+    if values.dtype.kind == "O":
+        flat = [item.encode() if isinstance(item, str) else item for item in values.reshape(-1)]
+        if not all(isinstance(item, bytes) for item in flat):
+            raise LH5Error(f"{where}: an array of Python objects; LH5 holds numbers, bools and text")
+        return np.array(flat, "S").reshape(values.shape)
+    return values.astype(values.dtype.newbyteorder("="), copy=False)
+
+
+class Growing:
+    """A column that is being written; subclasses know its layout."""
+
+    def append(self, obj: LH5Object) -> None:
+        """Add rows."""
+        raise NotImplementedError
+
+    def finish(self) -> None:
+        """Write what is left and the attributes."""
+        raise NotImplementedError
+
+
+class GrowingArray(Growing):
+    """An array."""
+
+    def __init__(self, parent: h5py.Group, name: str, obj: Array, storage: Storage) -> None:
+        where = f"{parent.name.rstrip('/')}/{name}"
+        stored = storable(obj.values, where)
+        self._dataset = GrowingDataset(parent, name, stored, storage)
+        kind = obj.values.dtype if obj.values.dtype.kind not in "UO" else np.dtype("S1")
+        self._datatype = checked_datatype(obj.datatype, kind, stored.ndim, where)
+        self._kind, self._given, self._attrs = kind.kind, obj.datatype, obj.attrs
+
+    def append(self, obj: LH5Object) -> None:
+        where = self._dataset.where
+        if not isinstance(obj, Array):
+            raise LH5Error(f"{where}: {type(obj).__name__} appended to an array")
+        check_units(where, obj.attrs, self._attrs)
+        if (obj.values.dtype.kind == "b") != (self._kind == "b") or obj.datatype != self._given:
+            raise LH5Error(f"{where}: {obj.datatype or obj.values.dtype} appended to a {self._datatype}")
+        self._dataset.append(storable(obj.values, where))
+
+    def finish(self) -> None:
+        set_attrs(self._dataset.finish(), self._datatype, self._attrs)
+
+
+class GrowingRagged(Growing):
+    """A vector of vectors of any depth."""
+
+    def __init__(self, parent: h5py.Group, name: str, obj: VectorOfVectors, storage: Storage) -> None:
+        self._group = parent.create_group(name)
+        self._attrs, self._element = obj.attrs, obj.element
+        self._offset = 0
+        self._flat = grow(self._group, "flattened_data", self._inner(obj, len(obj.flattened_data)), storage)
+        self._ends = GrowingArray(self._group, "cumulative_length", Array(obj.cumulative_length), storage)
+        inner, depth = obj.flattened_data, 1
+        while isinstance(inner, VectorOfVectors):
+            inner, depth = inner.flattened_data, depth + 1
+        datatype = f"array<1>{{{obj.element or element_type(inner.dtype)}}}"
+        for _ in range(depth):
+            datatype = f"array<1>{{{datatype}}}"
+        self._datatype = datatype
+
+    @staticmethod
+    def _inner(obj: VectorOfVectors, n_used: int) -> Array | VectorOfVectors:
+        flat = obj.flattened_data
+        if isinstance(flat, VectorOfVectors):
+            part = flat.rows(slice(0, n_used))
+            return VectorOfVectors(part.flattened_data, part.cumulative_length, part.attrs, obj.element)
+        return Array(flat[:n_used], {}, f"array<1>{{{obj.element}}}" if obj.element else "")
+
+    def append(self, obj: LH5Object) -> None:
+        where = str(self._group.name)
+        if not isinstance(obj, VectorOfVectors):
+            raise LH5Error(f"{where}: {type(obj).__name__} appended to a vector of vectors")
+        check_units(where, obj.attrs, self._attrs)
+        used = int(obj.cumulative_length[-1]) if len(obj) else 0
+        self._flat.append(self._inner(obj, used))
+        self._ends.append(Array(obj.cumulative_length + self._offset))
+        self._offset += used
+
+    def finish(self) -> None:
+        self._flat.finish()
+        self._ends.finish()
+        set_attrs(self._group, self._datatype, self._attrs)
+
+
+class GrowingEncoded(Growing):
+    """Waveforms in a codec: encoded here, or handed over encoded."""
+
+    def __init__(self, parent: h5py.Group, name: str, obj: EncodedArray, storage: Storage) -> None:
+        self._group = parent.create_group(name)
+        self._first, self._storage = obj, storage
+        self._data = self._group.create_group("encoded_data")
+        no_bytes = np.empty(0, np.uint8)
+        self._bytes = GrowingArray(self._data, "flattened_data", Array(no_bytes), storage.uncompressed())
+        self._ends: list[np.ndarray] = []
+        self._n_bytes = 0
+        self._sizes: GrowingArray | None = None
+        if isinstance(obj.decoded_size, int):
+            size = self._group.create_dataset("decoded_size", data=obj.decoded_size)
+            set_attrs(size, "real", {})
+            self._datatype = "array_of_encoded_equalsized_arrays<1,1>{real}"
+        else:
+            self._sizes = GrowingArray(self._group, "decoded_size", Array(obj.decoded_size), storage)
+            self._datatype = "array<1>{encoded_array<1>{real}}"
+        if obj.dtype is not None:
+            # Julia's way to record the type of the samples, which the reference does not know and leaves alone
+            sample = self._group.create_dataset("sample_data", data=np.zeros((), obj.dtype))
+            set_attrs(sample, "real", {})
+
+    def append(self, obj: LH5Object) -> None:
+        from pygama_core.lh5 import codecs
+
+        first, where = self._first, str(self._group.name)
+        if isinstance(obj, Array | VectorOfVectors):
+            if obj.dtype != first.dtype:
+                raise LH5Error(f"{where}: samples of {obj.dtype} appended to {first.dtype}")
+            codec = codecs.codec(str(first.codec["codec"]), first.codec, where)
+            obj = codecs.encode(obj, codec, self._storage.pool, where)
+        if not isinstance(obj, EncodedArray):
+            raise LH5Error(f"{where}: {type(obj).__name__} appended to encoded waveforms")
+        check_units(where, obj.attrs, first.attrs)
+        is_ragged = self._sizes is not None
+        same_size = is_ragged or obj.decoded_size == first.decoded_size
+        if obj.codec != first.codec or obj.dtype != first.dtype or is_ragged == isinstance(obj.decoded_size, int):
+            raise LH5Error(f"{where}: waveforms of {obj.codec} {obj.dtype} appended to {first.codec} {first.dtype}")
+        if not same_size:
+            raise LH5Error(f"{where}: rows of {obj.decoded_size} samples appended to rows of {first.decoded_size}")
+        used = int(obj.encoded_data.cumulative_length[-1]) if len(obj) else 0
+        self._bytes.append(Array(np.asarray(obj.encoded_data.flattened_data)[:used]))
+        self._ends.append(obj.encoded_data.cumulative_length + self._n_bytes)
+        self._n_bytes += used
+        if self._sizes is not None:
+            self._sizes.append(Array(obj.lengths))
+
+    def finish(self) -> None:
+        self._bytes.finish()
+        # the reference decodes only with 32-bit offsets, and wraps beyond them: there 64 bits are right
+        ends = np.concatenate(self._ends) if self._ends else np.empty(0, np.int64)
+        offsets = Array(ends.astype(np.uint32 if self._n_bytes < WIDE_OFFSETS else np.int64))
+        growing = GrowingArray(self._data, "cumulative_length", offsets, self._storage)
+        growing.append(offsets)
+        growing.finish()
+        set_attrs(self._data, "array<1>{array<1>{real}}", {})
+        if self._sizes is not None:
+            self._sizes.finish()
+        set_attrs(self._group, self._datatype, {**self._first.attrs, **self._first.codec})
+
+
+class GrowingTable(Growing):
+    """A table; the samples of a waveform table are encoded if the writer has a codec."""
+
+    def __init__(self, parent: h5py.Group, name: str, obj: Table, storage: Storage) -> None:
+        self._group = parent.create_group(name)
+        self._attrs = obj.attrs
+        self._columns: dict[str, Growing] = {}
+        for column in sorted(obj):
+            first = obj[column]
+            if obj.is_waveform and column == "values" and isinstance(first, Array | VectorOfVectors):
+                first = _maybe_encoded(first, storage, f"{self._group.name}/{column}")
+            self._columns[column] = grow(self._group, column, first, storage)
+
+    def append(self, obj: LH5Object) -> None:
+        if not isinstance(obj, Table) or set(obj) != set(self._columns):
+            found = ", ".join(sorted(obj)) if isinstance(obj, Table) else type(obj).__name__
+            raise LH5Error(
+                f"{self._group.name}: appended {found}; the table has the columns {', '.join(sorted(self._columns))}"
+            )
+        for name, column in self._columns.items():
+            column.append(obj[name])
+
+    def finish(self) -> None:
+        for column in self._columns.values():
+            column.finish()
+        set_attrs(self._group, composite_datatype("table", self._columns), self._attrs)
+
+
+def _maybe_encoded(
+    column: Array | VectorOfVectors, storage: Storage, where: str
+) -> Array | VectorOfVectors | EncodedArray:
+    """Return no rows of the column in the codec that its samples are to be stored in."""
+    if storage.codec is None:
+        return column
+    from pygama_core.lh5 import codecs
+
+    flat = column.values if isinstance(column, Array) else column.flattened_data
+    if storage.codec == "auto":
+        codec = codecs.best(column)
+    elif isinstance(storage.codec, str):
+        codec = codecs.suited(storage.codec, flat) if isinstance(flat, np.ndarray) else None
+    else:
+        codec = storage.codec
+    return column if codec is None else codecs.encode(column.rows(slice(0, 0)), codec, where=where)
+
+
+def check_units(where: str, found: Attrs, expected: Attrs) -> None:
+    """Raise LH5Error if units differ."""
+    if found.get("units") != expected.get("units"):
+        raise LH5Error(
+            f"{where}: units {found.get('units')!r} appended to {expected.get('units')!r}; convert them first"
+        )
+
+
+def grow(parent: h5py.Group, name: str, obj: Any, storage: Storage) -> Growing:
+    """Return the column that writes rows like those of ``obj``; raise LH5Error for an object without rows."""
+    if isinstance(obj, Array):
+        if not obj.values.ndim:
+            raise LH5Error(f"{parent.name}/{name}: an array of rank 0 has no rows; write it as a Scalar")
+        return GrowingArray(parent, name, obj, storage)
+    if isinstance(obj, VectorOfVectors):
+        return GrowingRagged(parent, name, obj, storage)
+    if isinstance(obj, EncodedArray):
+        return GrowingEncoded(parent, name, obj, storage)
+    if isinstance(obj, Table):
+        return GrowingTable(parent, name, obj, storage)
+    raise LH5Error(f"{parent.name}/{name}: a {type(obj).__name__} has no rows; write it as one object")
