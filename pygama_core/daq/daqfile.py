@@ -9,13 +9,20 @@ from importlib import import_module
 from pathlib import Path
 from typing import TypeAlias
 
+from pygama_core.daq.selection import EndOfRange, Selection, packet_ids
 from pygama_core.daq.source import Source, open_source
 from pygama_core.daq.summary import DaqSummary, Tally
 from pygama_core.errors import DecodeError
-from pygama_core.lh5.types import Scalar, Struct, Table
+from pygama_core.lh5.types import Array, Scalar, Struct, Table
 
-BLOCK_BYTES = 64 << 20
-BUILT_IN = ("pygama_core.daq.fcio.reader", "pygama_core.daq.orca.reader")
+BLOCK_BYTES = 32 << 20  # beyond, the allocator gives memory back each time, and fresh pages cost as much as copying
+RELEASE_BYTES = 256 << 20  # decoded between two releases of the mapped file
+BUILT_IN = (
+    "pygama_core.daq.compass.reader",
+    "pygama_core.daq.fcio.reader",
+    "pygama_core.daq.llama.reader",
+    "pygama_core.daq.orca.reader",
+)
 
 Key: TypeAlias = int | str
 
@@ -47,7 +54,7 @@ class DaqFile(abc.ABC):
         self._done = False
         self._started = False
         for note in source.notes:
-            self._tally.note(note)
+            self._tally.damaged_container(note)
 
     @property
     def summary(self) -> DaqSummary:
@@ -56,13 +63,19 @@ class DaqFile(abc.ABC):
             raise DecodeError(f"{self.source.path}: summary is complete only after blocks() was iterated to its end")
         return self._tally.freeze(self.source.path.name, self.format_name, len(self.source.data))
 
-    def blocks(self, max_bytes: int = BLOCK_BYTES, max_events: int | None = None) -> Iterator[Block]:
+    def blocks(
+        self,
+        max_bytes: int = BLOCK_BYTES,
+        max_events: int | None = None,
+        selection: Selection | None = None,
+    ) -> Iterator[Block]:
         """Decode the file.
 
         Parameters
         ----------
         max_bytes : input decoded at a time [bytes]; bounds the memory used to about three times as much
         max_events : stop after this many event records (ORCA: packets of waveforms or FCIO records); None reads all
+        selection : channels and range of records to keep; reading stops behind the range
 
         Raises
         ------
@@ -71,16 +84,41 @@ class DaqFile(abc.ABC):
         if self._started:
             raise DecodeError(f"{self.source.path}: blocks() can be iterated once; open the file again")
         self._started = True
+        chosen = selection or Selection()
+        end = EndOfRange(chosen)
+        n_bytes = 0
         for block in self._decode(max_bytes, max_events):
-            if isinstance(block.table, Table):
-                key = str(block.key)
-                self._tally.rows[key] = self._tally.rows.get(key, 0) + block.table.n_rows
-            yield block
+            if end.is_reached(block):
+                self._tally.note(f"reading stopped behind record {chosen.last}, as asked for")
+                break
+            if (kept := chosen.apply(block)) is not None:
+                self._account(kept)
+                yield kept
+            n_bytes += _memory(block)
+            if n_bytes >= RELEASE_BYTES:
+                self.source.release()
+                n_bytes = 0
         self._done = True
+
+    def _account(self, block: Block) -> None:
+        """Count the rows of a block."""
+        if isinstance(block.table, Table):
+            key = str(block.key)
+            self._tally.rows[key] = self._tally.rows.get(key, 0) + block.table.n_rows
+            ids = packet_ids(block)
+            if ids is not None and len(ids):
+                self._tally.saw_packets(int(ids.min()), int(ids.max()))
 
     @abc.abstractmethod
     def _decode(self, max_bytes: int, max_events: int | None) -> Iterator[Block]:
         """Yield the blocks and fill the tally."""
+
+
+def _memory(block: Block) -> int:
+    """Return about how many bytes of the file a block is made of: those of its waveforms."""
+    waveform = block.table.columns.get("waveform") if isinstance(block.table, Table) else None
+    values = waveform.columns.get("values") if isinstance(waveform, Table) else None
+    return values.values.nbytes if isinstance(values, Array) else 0
 
 
 @dataclass(frozen=True)

@@ -24,20 +24,27 @@ def word(data: np.ndarray, at: int) -> int:
     return int(np.int32(value))
 
 
+@jit(f"void({BYTES}, int64, uint8[::1])")
+def _copy(data: np.ndarray, at: int, out: np.ndarray) -> None:
+    """Fill ``out`` with the bytes from ``at`` on; a plain loop becomes vector moves, a slice assignment does not."""
+    source = data[at : at + len(out)]
+    for i in range(len(out)):
+        out[i] = source[i]
+
+
 @jit(f"void({BYTES}, int64[:], int64[:], uint8[:, ::1])")
 def _gather_padded(data: np.ndarray, offsets: np.ndarray, sizes: np.ndarray, out: np.ndarray) -> None:
     width = out.shape[1]
     for i in range(len(offsets)):
         n = min(sizes[i], width)
-        out[i, :n] = data[offsets[i] : offsets[i] + n]
+        _copy(data, offsets[i], out[i, :n])
         out[i, n:] = 0
 
 
 @jit(f"void({BYTES}, int64[:], uint8[:, ::1])")
 def _gather_fixed(data: np.ndarray, offsets: np.ndarray, out: np.ndarray) -> None:
-    width = out.shape[1]
     for i in range(len(offsets)):
-        out[i, :] = data[offsets[i] : offsets[i] + width]
+        _copy(data, offsets[i], out[i])
 
 
 @jit(f"void({BYTES}, int64[:], int64[:], uint8[::1])")
@@ -45,7 +52,7 @@ def _gather_flat(data: np.ndarray, offsets: np.ndarray, sizes: np.ndarray, out: 
     end = 0
     for i in range(len(offsets)):
         start, end = end, end + sizes[i]
-        out[start:end] = data[offsets[i] : offsets[i] + sizes[i]]
+        _copy(data, offsets[i], out[start:end])
 
 
 def rows_of(data: np.ndarray, offsets: np.ndarray, dtype: Any, width: int) -> np.ndarray:

@@ -29,16 +29,23 @@ class Source:
     path : the file as named by the user
     data : (n_bytes,) uint8, read-only view of the mapped file
     notes : what was found wrong with the container, e.g. a truncated gzip stream
+    mapping : the memory map under ``data``
     """
 
     path: Path
     data: np.ndarray
     notes: tuple[str, ...] = ()
+    mapping: mmap.mmap | None = None
 
     @property
     def head(self) -> bytes:
         """The first 4 kB, for telling formats apart."""
         return self.data[:4096].tobytes()
+
+    def release(self) -> None:
+        """Give the memory of the pages read so far back to the system; reading them again maps them anew."""
+        if self.mapping is not None and hasattr(mmap, "MADV_DONTNEED"):
+            self.mapping.madvise(mmap.MADV_DONTNEED)
 
 
 def open_source(path: Path) -> Source:
@@ -56,15 +63,21 @@ def open_source(path: Path) -> Source:
             new_decoder = _decoder_for(magic)
             file.seek(0)
             if new_decoder is None:
-                return Source(path, map_bytes(file))
+                return Source(path, *map_bytes(file))
             return _decompressed(path, file, new_decoder)
     except OSError as error:
         raise DecodeError(f"{path}: cannot read the file: {error}") from error
 
 
-def map_bytes(file: IO[bytes]) -> np.ndarray:
-    """Return a file's content as a read-only memory map, (n_bytes,) uint8; it outlives the file object."""
-    return np.frombuffer(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ), np.uint8)
+def is_compressed(head: bytes) -> bool:
+    """Whether a file's first bytes are those of a compressed stream that :func:`open_source` decompresses."""
+    return _decoder_for(head[:4]) is not None
+
+
+def map_bytes(file: IO[bytes], notes: tuple[str, ...] = ()) -> tuple[np.ndarray, tuple[str, ...], mmap.mmap]:
+    """Map a file read-only; return its bytes (n_bytes,) uint8, the notes, and the map. It outlives the file object."""
+    mapping = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
+    return np.frombuffer(mapping, np.uint8), notes, mapping
 
 
 def word_swapped(source: Source) -> Source:
@@ -75,7 +88,7 @@ def word_swapped(source: Source) -> Source:
         for start in range(0, n_words, PIECE):
             words[start : start + PIECE].byteswap().tofile(file)
         file.flush()
-        return Source(source.path, map_bytes(file), source.notes)
+        return Source(source.path, *map_bytes(file, source.notes))
 
 
 def _decoder_for(magic: bytes) -> Callable[[], Any] | None:
@@ -99,7 +112,7 @@ def _decompressed(path: Path, file: IO[bytes], new_decoder: Callable[[], Any]) -
         if out.tell() == 0:
             raise DecodeError(f"{path}: nothing can be decompressed: {problem or 'the compressed stream is empty'}")
         notes = (f"compressed stream damaged, decoded up to byte {out.tell()} of its content: {problem}",)
-        return Source(path, map_bytes(out), notes if problem else ())
+        return Source(path, *map_bytes(out, notes if problem else ()))
 
 
 def _inflate(file: IO[bytes], out: IO[bytes], new_decoder: Callable[[], Any]) -> str:

@@ -30,6 +30,10 @@ class DaqSummary:
     dead_time_reliable : False after a gap: dead, run and life times are sums over all records before
     first_timestamp, last_timestamp : [s] of the first and last event in the file; NaN without events
     notes : other findings, in file order; n_notes counts them all
+    container_damaged : whether the compressed stream around the content is cut or damaged
+    first_packet_id, last_packet_id : smallest and largest record number of the rows; -1 without rows
+    rows_not_written : rows that the output specification sends nowhere, by key
+    warnings : what of the output specification had no effect
     """
 
     file: str
@@ -48,6 +52,16 @@ class DaqSummary:
     last_timestamp: float
     notes: tuple[str, ...]
     n_notes: int
+    container_damaged: bool = False
+    first_packet_id: int = -1
+    last_packet_id: int = -1
+    rows_not_written: Mapping[str, int] = field(default_factory=dict)
+    warnings: tuple[str, ...] = ()
+
+    @property
+    def is_lossless(self) -> bool:
+        """Whether nothing was lost: no damaged place, no cut record, no damaged container."""
+        return not (self.n_gaps or self.truncated_tail or self.records_lost or self.container_damaged)
 
     @property
     def is_clean(self) -> bool:
@@ -57,36 +71,53 @@ class DaqSummary:
     def to_struct(self) -> Struct:
         """Return the summary as an LH5 struct."""
         ranges = np.array(self.skipped, np.int64).reshape(-1, 2)
-        members: dict[str, LH5Object] = {
-            name: Scalar(getattr(self, name))
-            for name in ("file", "format", "n_bytes", "n_gaps", "records_lost", "bytes_skipped", "truncated_tail")
-        }
+        members: dict[str, LH5Object] = {name: Scalar(getattr(self, name)) for name in _SCALARS}
         for name in ("first_timestamp", "last_timestamp"):
             members[name] = Scalar(getattr(self, name), {"units": "s"})
-        members["dead_time_reliable"] = Scalar(self.dead_time_reliable)
         members["notes"] = Scalar("\n".join(self.notes))
+        members["warnings"] = Scalar("\n".join(self.warnings))
         members["skipped"] = Table({"start": Array(ranges[:, 0]), "stop": Array(ranges[:, 1])})
-        for name in ("records", "not_converted", "rows"):
+        for name in ("records", "not_converted", "rows", "rows_not_written"):
             counts: Mapping[str, int] = getattr(self, name)
             members[name] = Struct({_member(key): Scalar(n) for key, n in sorted(counts.items())})
         return Struct(members)
 
     def __str__(self) -> str:
-        """Return a text table."""
+        """Return the account as a text table."""
+        rows: list[tuple[str, object]] = [(name, n) for name, n in self.records.items()]
+        rows += [(f"not converted: {name}", n) for name, n in self.not_converted.items()]
+        rows += [(f"rows in {len(self.rows)} tables", sum(self.rows.values()))]
+        if self.rows_not_written:
+            what = f"rows of {len(self.rows_not_written)} keys that go nowhere"
+            rows += [(what, sum(self.rows_not_written.values()))]
+        if self.last_packet_id >= 0:
+            rows += [("packet ids", f"{self.first_packet_id}..{self.last_packet_id}")]
+        if not np.isnan(self.first_timestamp):
+            rows += [("first timestamp [s]", f"{self.first_timestamp:.6f}")]
+            rows += [("last timestamp [s]", f"{self.last_timestamp:.6f}")]
+        rows += [("damaged places", self.n_gaps), ("bytes skipped", self.bytes_skipped)]
+        rows += [("records lost, at least", self.records_lost)]
+        rows += [("dead times", "reliable" if self.dead_time_reliable else "unreliable")]
+        width = max(len(name) for name, _ in rows)
         lines = [f"{self.file} ({self.format}, {self.n_bytes} bytes)"]
-        lines += [f"  {name:<28}{n:>12}" for name, n in self.records.items()]
-        lines += [f"  not converted: {name:<13}{n:>12}" for name, n in self.not_converted.items()]
-        lines += [f"  rows in {len(self.rows)} tables{sum(self.rows.values()):>22}"]
-        if self.n_gaps:
-            lines += [
-                f"  damaged places: {self.n_gaps}, {self.bytes_skipped} bytes, >= {self.records_lost} records lost"
-            ]
-            lines += [f"    bytes {start}..{stop}" for start, stop in self.skipped]
+        lines += [f"  {name:<{width}}  {value!s:>20}" for name, value in rows]
+        return "\n".join(lines + self._remarks())
+
+    def _remarks(self) -> list[str]:
+        lines = [f"  skipped bytes {start}..{stop}" for start, stop in self.skipped]
+        if self.n_gaps > len(self.skipped):
+            lines += [f"  and {self.n_gaps - len(self.skipped)} more places"]
         if self.truncated_tail:
             lines += [f"  truncated: the last {self.truncated_tail} bytes are an incomplete record"]
         if not self.dead_time_reliable:
             lines += ["  run, life and dead times are unreliable after the first damaged place"]
-        return "\n".join(lines + [f"  note: {note}" for note in self.notes])
+        return lines + [f"  note: {note}" for note in self.notes]
+
+
+_SCALARS = (
+    *("file", "format", "n_bytes", "n_gaps", "records_lost", "bytes_skipped", "truncated_tail"),
+    *("dead_time_reliable", "container_damaged", "first_packet_id", "last_packet_id"),
+)
 
 
 @dataclass(eq=False)
@@ -106,6 +137,9 @@ class Tally:
     last_timestamp: float = float("nan")
     notes: list[str] = field(default_factory=list)
     n_notes: int = 0
+    container_damaged: bool = False
+    first_packet_id: int = -1
+    last_packet_id: int = -1
 
     def count(self, record: str, n: int = 1, *, converted: bool = True) -> None:
         """Count ``n`` records of a type."""
@@ -133,6 +167,16 @@ class Tally:
         if len(self.notes) < MAX_NOTES:
             self.notes.append(text)
 
+    def damaged_container(self, text: str) -> None:
+        """Note that the compressed stream around the content is damaged."""
+        self.container_damaged = True
+        self.note(text)
+
+    def saw_packets(self, first: int, last: int) -> None:
+        """Keep the smallest and largest record number."""
+        self.first_packet_id = first if self.first_packet_id < 0 else min(self.first_packet_id, first)
+        self.last_packet_id = max(self.last_packet_id, last)
+
     def saw_times(self, timestamps: np.ndarray) -> None:
         """Keep the first and last of the events' timestamps [s], given in file order."""
         if len(timestamps):
@@ -159,6 +203,9 @@ class Tally:
             last_timestamp=self.last_timestamp,
             notes=tuple(self.notes),
             n_notes=self.n_notes,
+            container_damaged=self.container_damaged,
+            first_packet_id=self.first_packet_id,
+            last_packet_id=self.last_packet_id,
         )
 
 

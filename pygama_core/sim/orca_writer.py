@@ -34,7 +34,11 @@ RECORDS: dict[str, tuple[str, str, int, int]] = {
     "ORFCIOStatusDecoder": ("ORFlashCamListenerModel", "FCIOStatus", 9, -1),
     "ORFlashCamADCWaveformDecoder": ("ORFlashCamADCModel", "FlashCamADC", 10, -1),
     "ORFlashCamWaveformDecoder": ("ORFlashCamADCStdModel", "FlashCamWaveform", 11, -1),
+    "ORSIS3302DecoderForEnergy": ("ORSIS3302Model", "Energy", 12, -1),
+    "ORSIS3316WaveformDecoder": ("ORSIS3316Model", "Waveform", 13, -1),
+    "ORGretina4MWaveformDecoder": ("ORGretina4MModel", "Gretina4M", 14, -1),
 }
+FLASHCAM_RECORDS = tuple(name for name in RECORDS if "SIS" not in name and "Gretina" not in name)
 
 
 class RunFlags(IntFlag):
@@ -76,7 +80,7 @@ class OrcaHeader:
     fcid: int = 1
     gps: int = 0
     fsp_enabled: bool = False
-    records: tuple[str, ...] = tuple(RECORDS)
+    records: tuple[str, ...] = FLASHCAM_RECORDS
     extra: Mapping[str, Any] = field(default_factory=dict)  # more top-level keys, for tests
 
     def plist(self) -> dict[str, Any]:

@@ -61,3 +61,31 @@ def test_struct_and_text_tell_everything():
     assert np.isnan(struct["first_timestamp"].value)
     for text in ("not converted: RecEvent", "bytes 10..20", "last 3 bytes", "unreliable", "note: something"):
         assert text in str(summary)
+
+
+def test_losses_are_damage_and_not_other_notes():
+    tally = Tally()
+    tally.note("reading stopped after 5 event records, as asked for")
+    assert frozen(tally).is_lossless
+    assert not frozen(tally).is_clean
+    for damage in (
+        lambda t: t.gap(1, 2),
+        lambda t: t.damaged_container("cut"),
+        lambda t: setattr(t, "truncated_tail", 1),
+        lambda t: setattr(t, "records_lost", 1),
+    ):
+        tally = Tally()
+        damage(tally)
+        assert not frozen(tally).is_lossless
+
+
+def test_packet_ids_and_times_are_shown():
+    tally = Tally()
+    tally.saw_packets(7, 9)
+    tally.saw_packets(3, 8)
+    tally.saw_times(np.array([12.5]))
+    summary = frozen(tally)
+    assert (summary.first_packet_id, summary.last_packet_id) == (3, 9)
+    assert "3..9" in str(summary)
+    assert "12.500000" in str(summary)
+    assert summary.to_struct()["last_packet_id"].value == 9

@@ -11,9 +11,11 @@ import numpy as np
 
 from pygama_core.accelerate import jit
 from pygama_core.daq.gather import BYTES, word
+from pygama_core.daq.orca.card_checks import SIS3302, is_sound_card
 
 # kinds of packets, by the check that a packet of theirs must pass
 HEADER, RUN, WAVEFORM, LISTENER_CONFIG, FCIO_CONFIG, FCIO, OTHER = range(7)
+FIRST_CARD = 16  # VME cards have kinds from here on, see pygama_core.daq.orca.card_checks
 GAP, TAIL = -1, -2  # entries of the index that are no packets
 BAD, PAST = -1, -2
 
@@ -112,7 +114,7 @@ def _is_sound(data: np.ndarray, at: int, size: int, kind: int) -> bool:
         return size >= 52 and 0 <= word(data, at + 12) <= size // 4 - 13
     if kind in (FCIO, FCIO_CONFIG):
         return size > 12 and _is_stream(data, at + 12, at + size)
-    return True
+    return kind < FIRST_CARD or is_sound_card(data, at, size, kind)
 
 
 @jit(f"boolean({BYTES}, int64, int64, {LONGS})")
@@ -148,6 +150,27 @@ def _resync(data: np.ndarray, start: int, until: int, ids: np.ndarray) -> int:
     return until
 
 
+@jit(f"boolean({BYTES}, int64, {LONGS})")
+def _is_headless(data: np.ndarray, at: int, ids: np.ndarray) -> bool:
+    """Whether a packet lies at ``at`` of which only the first word is damaged."""
+    size = _resync(data, at + 1, len(data), ids) - at
+    for row in range(len(ids)):
+        kind = ids[row, 1]
+        if kind != OTHER and kind != HEADER and size >= 16 and _is_sound(data, at, size, kind):
+            return True
+    return False
+
+
+@jit(f"boolean({BYTES}, int64, int64, int64, {LONGS})")
+def _is_complete(data: np.ndarray, pos: int, end: int, kind: int, ids: np.ndarray) -> bool:
+    """Whether a sound packet with no other behind it neither lost bytes nor was given some."""
+    # one that lost bytes reaches into the one behind it, which is then found inside
+    if _resync(data, pos + 4, end, ids) != end:
+        return False
+    # cards that mark the start of their events only: were the bytes put in front of the next packet, or into this one?
+    return kind < FIRST_CARD or kind == SIS3302 or _is_headless(data, end, ids)
+
+
 @jit(f"void({BYTES}, {LONGS}, {LONGS}, int64[::1])")
 def _step(data: np.ndarray, ids: np.ndarray, packets: np.ndarray, cursor: np.ndarray) -> None:
     """Index what starts at the cursor: a packet or a gap."""
@@ -160,13 +183,14 @@ def _step(data: np.ndarray, ids: np.ndarray, packets: np.ndarray, cursor: np.nda
     entry, end = GAP, pos + size
     is_followed = size > 0 and _may_start(data, end, stop, ids)
     is_sound = size > 0 and _is_sound(data, pos, size, kind) and (kind != OTHER or is_followed)
-    # a packet that lost bytes reaches into the one behind it, which is then found inside
-    if is_sound and (is_followed or _resync(data, pos + 4, end, ids) == end):
+    if is_sound and (is_followed or _is_complete(data, pos, end, kind, ids)):
         entry = row
     elif not is_followed:
         end = _resync(data, pos + 1, stop, ids)
         if end == stop and (size == PAST or pos + 4 > stop):
             entry = TAIL
+    else:
+        end = _resync(data, pos + 1, end, ids)
     n = cursor[C_PACKETS]
     packets[n, ID], packets[n, START], packets[n, STOP], packets[n, NUMBER] = entry, pos, end, cursor[C_NUMBER]
     cursor[C_PACKETS] += 1
@@ -185,7 +209,7 @@ def _index(data: np.ndarray, ids: np.ndarray, packets: np.ndarray, cursor: np.nd
         last = packets[cursor[C_PACKETS] - 1, ID]
         if last >= 0:
             kind = ids[last, 1]
-            cursor[C_MAX_EVENTS] -= 1 if kind in (WAVEFORM, FCIO) else 0
+            cursor[C_MAX_EVENTS] -= 1 if kind in (WAVEFORM, FCIO) or kind >= FIRST_CARD else 0
             if kind in (HEADER, LISTENER_CONFIG, FCIO_CONFIG):
                 return
 

@@ -12,6 +12,7 @@ from pygama_core.daq.fcio.index import UNLIMITED, Indexer
 from pygama_core.daq.fcio.stream import FcioStream
 from pygama_core.daq.gather import rows_of
 from pygama_core.daq.orca import packets as pk
+from pygama_core.daq.orca.cards import CARDS
 from pygama_core.daq.orca.header import HEADER_NAME, OrcaHeader, parse_header
 from pygama_core.daq.orca.listener import CONFIG, ListenerConfig, read_listener_config
 from pygama_core.daq.orca.packets import Packets, Walker
@@ -30,7 +31,9 @@ KINDS = {
     "ORFCIOEventDecoder": pk.FCIO,
     "ORFCIOEventHeaderDecoder": pk.FCIO,
     "ORFCIOStatusDecoder": pk.FCIO,
+    **{name: card.kind for name, card in CARDS.items()},
 }
+EVENT_KINDS = (pk.WAVEFORM, pk.FCIO, *(card.kind for card in CARDS.values()))
 XML = (b"<?xm", b"mx?<")
 PAYLOAD_AT = 12  # [bytes] where the FCIO stream starts in its packet
 
@@ -84,7 +87,7 @@ class OrcaFile(DaqFile):
             names = [HEADER_NAME, *(name for _, name in header.decoders)]
             self._count(packets, names)
             packets = packets.pick(packets.row >= 0)
-            left -= int(np.isin(_kinds(names)[packets.row], (pk.WAVEFORM, pk.FCIO)).sum())
+            left -= int(np.isin(_kinds(names)[packets.row], EVENT_KINDS).sum())
             if len(packets) and packets.row[-1] == 0:
                 yield from self._decode_packets(packets.pick(slice(0, len(packets) - 1)), header, names)
                 header = self._read_header(header, int(packets.start[-1]), int(packets.stop[-1]))
@@ -97,7 +100,7 @@ class OrcaFile(DaqFile):
             )
         if left <= 0:
             self._tally.note(f"reading stopped after {max_events} packets, as asked for")
-        yield from self._empty_channels()
+        yield from self._empty_channels(header)
 
     def _read_header(self, header: OrcaHeader, start: int, stop: int) -> OrcaHeader:
         """Decode a header packet; a damaged one behind the first leaves the one before in force."""
@@ -129,6 +132,10 @@ class OrcaFile(DaqFile):
             chosen = packets.pick(np.array([n == name for n in names])[packets.row])
             if len(chosen):
                 yield from self._waveforms(chosen, header, name)
+        for name in CARDS:
+            chosen = packets.pick(np.array([n == name for n in names])[packets.row])
+            if len(chosen):
+                yield from self._cards(chosen, header, name)
         yield from self._fcio(packets.pick((kind == pk.FCIO) | (kind == pk.FCIO_CONFIG)))
         for place in np.flatnonzero(kind == pk.LISTENER_CONFIG).tolist():
             config = read_listener_config(data, packets.pick(slice(place, place + 1)))
@@ -150,6 +157,18 @@ class OrcaFile(DaqFile):
         if first_and_last:
             self._tally.saw_times(np.array([min(first_and_last)[1], max(first_and_last)[1]]))
 
+    def _cards(self, packets: Packets, header: OrcaHeader, decoder: str) -> Iterator[Block]:
+        """Decode packets of a kind of VME card."""
+        rows = CARDS[decoder].decode(self.source.data, packets, header)
+        for start, stop in rows.gaps.tolist():
+            self._tally.gap(start, stop)
+        if rows.not_converted:
+            name = f"{decoder} of presorted files"
+            self._tally.not_converted[name] = self._tally.not_converted.get(name, 0) + rows.not_converted
+        self._tally.saw_times(rows.times)
+        self._seen.update(int(block.key) for block in rows.blocks)
+        yield from rows.blocks
+
     def _fcio(self, packets: Packets) -> Iterator[Block]:
         """Decode packets that hold FCIO streams, one stream after the other."""
         if not len(packets):
@@ -166,7 +185,9 @@ class OrcaFile(DaqFile):
             while (index := indexer.next(stream.sizes)) is not None:
                 yield from stream.decode(index)
 
-    def _empty_channels(self) -> Iterator[Block]:
+    def _empty_channels(self, header: OrcaHeader) -> Iterator[Block]:
+        for card in CARDS.values():
+            yield from (block for block in card.empty(header) if block.key not in self._seen)
         for stream in self._streams.values():
             yield from stream.empty_channels()
         for config in self._configs.values():
