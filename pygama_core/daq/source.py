@@ -66,7 +66,7 @@ def open_source(path: Path) -> Source:
                 return Source(path, *map_bytes(file))
             return _decompressed(path, file, new_decoder)
     except OSError as error:
-        raise DecodeError(f"{path}: cannot read the file: {error}") from error
+        raise DecodeError(f"{path}: cannot read the file: {error.strerror or error}") from error
 
 
 def is_compressed(head: bytes) -> bool:

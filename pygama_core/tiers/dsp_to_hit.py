@@ -13,6 +13,7 @@ from pygama_core.errors import ConfigError, LH5Error
 from pygama_core.hit.config import HitConfig, load_mapping, merge, parse_hit_config
 from pygama_core.hit.operations import HitPlan, plan_hit, run_hit
 from pygama_core.provenance import provenance_struct
+from pygama_core.tiers.outcome import Outcomes
 
 _PARAMETER_SECTIONS = ("operations", "aggregations")
 
@@ -64,27 +65,33 @@ def dsp_to_hit(
 
     Raises
     ------
-    ConfigError : if a configuration file is missing or no mapping
+    ConfigError : if a configuration file is missing or no mapping, or one suits none of its channels; if no channel of
+        the file has a configuration
     """
-    loaded = {pattern: load_mapping(source, f"hit config {pattern!r}") for pattern, source in configs.items()}
+    loaded = _load_all(configs)
     parameters = parameters or {}
     report: dict[str, dict[str, Any]] = {"n_rows": {}, "failed": {}, "uncalibrated": {}, "skipped": {}}
     not_configured = []
+    outcomes = Outcomes(dsp_file)
     with lh5.Reader(dsp_file) as dsp, lh5.Writer(hit_file) as out:
         tables = dsp.ls("ch*/dsp")
         channels = [table.removesuffix("/dsp") for table in tables]
         for channel, table in zip(channels, tables, strict=True):
             found = next((loaded[p] for p in loaded if fnmatch.fnmatchcase(channel, p)), None)
             if found is None:
+                outcomes.not_configured(channel)
                 not_configured.append(channel)
                 continue
             try:
                 plan, hits = _process(dsp, table, _configure(*found, parameters.get(channel)))
             except (ConfigError, LH5Error) as error:
                 report["failed"][channel] = str(error)
+                outcomes.failed(found[0], str(error))
                 continue
+            outcomes.good(found[0])
             out.append(f"{channel}/hit", hits)
             _record(report, channel, plan, hits.n_rows)
+        outcomes.check(configs)
         done = {channel: "done" for channel in report["n_rows"]} | report["failed"]
         done |= {channel: "no config" for channel in not_configured}
         out.write("processing", lh5.Struct({channel: lh5.Scalar(done[channel]) for channel in sorted(done)}))
@@ -96,6 +103,16 @@ def dsp_to_hit(
         without_parameters=tuple(c for c in channels if c not in parameters and c in report["n_rows"]),
         absent=tuple(sorted(set(parameters) - set(channels))),
     )
+
+
+def _load_all(configs: Mapping[str, Path | Mapping[str, Any]]) -> dict[str, tuple[str, Mapping[str, Any]]]:
+    """Read each configuration once, also if many channels share it."""
+    paths = {source for source in configs.values() if isinstance(source, Path)}
+    files = {path: load_mapping(path, "") for path in sorted(paths)}
+    return {
+        pattern: files[source] if isinstance(source, Path) else load_mapping(source, f"hit config {pattern!r}")
+        for pattern, source in configs.items()
+    }
 
 
 def _configure(where: str, config: Mapping[str, Any], parameters: Mapping[str, Any] | None) -> HitConfig:

@@ -18,6 +18,7 @@ from pygama_core.dsp.config import ChainConfig, load_config
 from pygama_core.errors import ConfigError, PygamaError
 from pygama_core.lh5.types import Scalar, Struct, Table, concatenate
 from pygama_core.provenance import provenance_struct
+from pygama_core.tiers.outcome import Outcomes
 
 Config: TypeAlias = "Path | str | Mapping[str, Any]"
 BLOCK_ROWS = 2048  # waveforms in memory for each thread: 16 MB at 4096 samples
@@ -131,25 +132,14 @@ def raw_to_dsp(  # noqa: PLR0913 (all settings of the step)
 
     Raises
     ------
-    ConfigError : if block_rows is not positive or a configuration file is malformed
+    ConfigError : if block_rows is not positive, a configuration file is malformed, or one suits none of its channels;
+        if no channel of the file has a configuration
     LH5Error : if the raw file cannot be read or the dsp file not be written
     """
     if block_rows < 1:
         raise ConfigError(f"block_rows = {block_rows}; need at least 1")
-    parsed = {pattern: load_config(config, _name_of(pattern, config)) for pattern, config in configs.items()}
-    reports: dict[str, ChannelReport] = {}
-    jobs: list[_Job] = []
-    for table in lh5.ls(raw_file, "ch*/raw"):
-        channel = table.rpartition("/")[0]
-        config = next((c for pattern, c in parsed.items() if fnmatchcase(channel, pattern)), None)
-        if config is None:
-            reports[channel] = ChannelReport(channel, "no config")
-            continue
-        prepared = _prepare(raw_file, table, config, (parameters or {}).get(channel, {}), n_max)
-        if isinstance(prepared, _Job):
-            jobs.append(prepared)
-        else:
-            reports[channel] = prepared
+    parsed = _load_all(configs)
+    jobs, reports = _plan_all(raw_file, parsed, parameters or {}, n_max)
     threads = n_threads or len(os.sched_getaffinity(0))
     with lh5.Writer(dsp_file) as out, ThreadPoolExecutor(threads) as pool:
         for job, result, is_last in _in_order(pool, jobs, raw_file, block_rows, 2 * threads):
@@ -174,8 +164,51 @@ def _as_struct(reports: Mapping[str, ChannelReport]) -> Struct:
     return Struct({channel: Scalar(r.error or r.status) for channel, r in sorted(reports.items())})
 
 
-def _name_of(pattern: str, config: Config) -> str:
-    return f"dsp config of {pattern}" if isinstance(config, Mapping) else str(config)
+def _plan_all(
+    raw_file: Path,
+    configs: Mapping[str, ChainConfig],
+    parameters: Mapping[str, Mapping[str, Any]],
+    n_max: int | None,
+) -> tuple[list[_Job], dict[str, ChannelReport]]:
+    """Return the channels to process, and the reports of the others.
+
+    Raises
+    ------
+    ConfigError
+        if a configuration fails for all of its channels, or no channel has one: the mistake is not a channel's
+    """
+    jobs: list[_Job] = []
+    reports: dict[str, ChannelReport] = {}
+    outcomes = Outcomes(raw_file)
+    for table in lh5.ls(raw_file, "ch*/raw"):
+        channel = table.rpartition("/")[0]
+        config = next((config for pattern, config in configs.items() if fnmatchcase(channel, pattern)), None)
+        if config is None:
+            outcomes.not_configured(channel)
+            reports[channel] = ChannelReport(channel, "no config")
+            continue
+        prepared = _prepare(raw_file, table, config, parameters.get(channel, {}), n_max)
+        if isinstance(prepared, _Job):
+            jobs.append(prepared)
+            outcomes.good(config.source)
+        else:
+            reports[channel] = prepared
+            outcomes.failed(config.source, prepared.error)
+    outcomes.check(configs)
+    return jobs, reports
+
+
+def _load_all(configs: Mapping[str, Config]) -> dict[str, ChainConfig]:
+    """Read each configuration once, also if many channels share it."""
+    files = {str(config): load_config(config, str(config)) for config in configs.values() if _is_file(config)}
+    return {
+        pattern: files[str(config)] if _is_file(config) else load_config(config, f"dsp config of {pattern}")
+        for pattern, config in configs.items()
+    }
+
+
+def _is_file(config: Config) -> bool:
+    return not isinstance(config, Mapping)
 
 
 def _prepare(

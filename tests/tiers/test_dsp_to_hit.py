@@ -142,3 +142,11 @@ def test_pulser_and_light_configurations():
     ragged = {name: VectorOfVectors.from_rows([[], [20.0, 60.0]], float) for name in ("energies", "trigger_pos")}
     _, table = run_config("spms", {"timestamp": columns["timestamp"], **ragged})
     assert [table["is_valid_hit"][i].tolist() for i in range(2)] == [[], [False, True]]
+
+
+def test_a_configuration_that_suits_no_channel_is_an_error(dsp_file, tmp_path):
+    with pytest.raises(ConfigError, match=r"all 4 channels of hit config '\*' fail; the first: .*missing"):
+        dsp_to_hit(dsp_file, tmp_path / "hit.lh5", configs={"*": {"operations": {"y": {"expression": "2*missing"}}}})
+    with pytest.raises(ConfigError, match=r"none of its 4 channels .*there are configurations for no channel"):
+        dsp_to_hit(dsp_file, tmp_path / "hit.lh5", configs={})
+    assert not (tmp_path / "hit.lh5").exists()

@@ -1,5 +1,6 @@
 """raw -> dsp over whole files: channels, blocks, threads, failures, real data."""
 
+import json
 from pathlib import Path
 
 import numpy as np
@@ -123,6 +124,17 @@ def test_a_failing_channel_is_reported_and_left_out(raw_file, tmp_path):
     )
     assert "dsp config of ch0000003: mean, std, slope, intercept: 'waveform[:db.n]'" in messages["ch0000003"]
     assert "ch0000001 failed: " in report.text()
+
+
+def test_a_configuration_that_suits_no_channel_is_an_error(raw_file, tmp_path):
+    wrong = {"outputs": ["y"], "processors": {"y": {"function": "fixed_time_pickof", "args": ["waveform", "1", "'i'"]}}}
+    path = tmp_path / "wrong.json"
+    path.write_text(json.dumps(wrong))
+    with pytest.raises(ConfigError, match=r"all 2 channels of .*wrong.json fail; the first: .*fixed_time_pickof"):
+        raw_to_dsp(raw_file, tmp_path / "dsp.lh5", configs={"ch0000001": path, "ch0000002": str(path), "*": MEAN})
+    with pytest.raises(ConfigError, match=r"none of its 4 channels \(ch0000001, .*there are configurations for geds"):
+        raw_to_dsp(raw_file, tmp_path / "dsp.lh5", configs={"geds": MEAN})
+    assert not (tmp_path / "dsp.lh5").exists()
 
 
 def test_wrong_settings_and_files(raw_file, tmp_path):
