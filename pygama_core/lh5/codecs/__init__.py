@@ -124,13 +124,14 @@ def encode(
         flat = column.values.reshape(-1)
     starts, ends, lengths = _spans(column)
     codec.check_lengths(lengths, where)
-    samples = np.ascontiguousarray(codec.prepare(flat, where))
     sizes = np.empty(len(starts), np.int64)
 
     def run(rows: slice) -> np.ndarray:
-        n = int(lengths[rows].sum())
-        out = np.empty(codec.max_bytes(n, rows.stop - rows.start), np.uint8)
-        used = codec.encode_rows(samples, starts[rows], ends[rows], out, sizes[rows])
+        first, last = int(starts[rows.start]), int(ends[rows.stop - 1])
+        # a batch at a time, so that the prepared samples stay in the cache
+        samples = np.ascontiguousarray(codec.prepare(flat[first:last], where))
+        out = np.empty(codec.max_bytes(last - first, rows.stop - rows.start), np.uint8)
+        used = codec.encode_rows(samples, starts[rows] - first, ends[rows] - first, out, sizes[rows])
         return out[:used]
 
     parts = [np.empty(0, np.uint8), *_over(pool, run, _batches(lengths))]
