@@ -131,29 +131,48 @@ class GrowingEncoded(Growing):
             storage.maker.set_attrs(sample, "real", {})
 
     def append(self, obj: LH5Object) -> None:
-        from pygama_core.lh5 import codecs
-
         first, where = self._first, str(self._group.name)
         if isinstance(obj, Array | VectorOfVectors):
-            if obj.dtype != first.dtype:
-                raise LH5Error(f"{where}: samples of {obj.dtype} appended to {first.dtype}")
-            codec = codecs.codec(str(first.codec["codec"]), first.codec, where)
-            obj = codecs.encode(obj, codec, self._storage.pool, where)
+            self._encode(obj, where)
+            return
         if not isinstance(obj, EncodedArray):
             raise LH5Error(f"{where}: {type(obj).__name__} appended to encoded waveforms")
         check_units(where, obj.attrs, first.attrs)
-        is_ragged = self._sizes is not None
-        same_size = is_ragged or obj.decoded_size == first.decoded_size
-        if obj.codec != first.codec or obj.dtype != first.dtype or is_ragged == isinstance(obj.decoded_size, int):
+        if obj.codec != first.codec or obj.dtype != first.dtype:
             raise LH5Error(f"{where}: waveforms of {obj.codec} {obj.dtype} appended to {first.codec} {first.dtype}")
-        if not same_size:
-            raise LH5Error(f"{where}: rows of {obj.decoded_size} samples appended to rows of {first.decoded_size}")
+        self._add_sizes(obj.decoded_size, where)
         used = int(obj.encoded_data.cumulative_length[-1]) if len(obj) else 0
-        self._bytes.append(Array(np.asarray(obj.encoded_data.flattened_data)[:used]))
-        self._ends.append(obj.encoded_data.cumulative_length + self._n_bytes)
-        self._n_bytes += used
+        self._add(np.asarray(obj.encoded_data.flattened_data)[:used], obj.encoded_data.cumulative_length)
+
+    def _encode(self, obj: Array | VectorOfVectors, where: str) -> None:
+        """Encode rows and store what is ready while the threads go on with the next."""
+        from pygama_core.lh5 import codecs
+
+        first = self._first
+        if obj.dtype != first.dtype:
+            raise LH5Error(f"{where}: samples of {obj.dtype} appended to {first.dtype}")
+        check_units(where, obj.attrs, first.attrs)
+        codec = codecs.codec(str(first.codec["codec"]), first.codec, where)
+        batches = codecs.encode_batches(obj, codec, self._storage.pool, where)
+        self._add_sizes(codecs.samples_per_row(obj), where)
+        for data, sizes in batches:
+            self._add(data, np.cumsum(sizes))
+
+    def _add_sizes(self, sizes: int | np.ndarray, where: str) -> None:
+        """Add the numbers of samples of the rows that come; raise LH5Error where they differ and must not."""
+        expected = self._first.decoded_size
+        if isinstance(sizes, int) != isinstance(expected, int):
+            names = ["rows of one size" if isinstance(n, int) else "ragged rows" for n in (sizes, expected)]
+            raise LH5Error(f"{where}: {names[0]} appended to {names[1]}")
+        if isinstance(sizes, int) and sizes != expected:
+            raise LH5Error(f"{where}: rows of {sizes} samples appended to rows of {expected}")
         if self._sizes is not None:
-            self._sizes.append(Array(obj.lengths))
+            self._sizes.append(Array(np.asarray(sizes)))
+
+    def _add(self, data: np.ndarray, ends: np.ndarray) -> None:
+        self._bytes.append(Array(data))
+        self._ends.append(ends + self._n_bytes)
+        self._n_bytes += len(data)
 
     def finish(self) -> None:
         self._bytes.finish()
