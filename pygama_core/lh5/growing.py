@@ -200,7 +200,7 @@ class GrowingTable(Growing):
         for column in sorted(obj):
             first = obj[column]
             if obj.is_waveform and column == "values" and isinstance(first, Array | VectorOfVectors):
-                first = _maybe_encoded(first, storage, f"{self._group.name}/{column}")
+                first = in_codec(first, storage, f"{self._group.name}/{column}")
             self._columns[column] = grow(self._group, column, first, storage)
 
     def append(self, obj: LH5Object) -> None:
@@ -218,9 +218,7 @@ class GrowingTable(Growing):
         self._maker.set_attrs(self._group.id, self._datatype, self._attrs)
 
 
-def _maybe_encoded(
-    column: Array | VectorOfVectors, storage: Storage, where: str
-) -> Array | VectorOfVectors | EncodedArray:
+def in_codec(column: Array | VectorOfVectors, storage: Storage, where: str) -> Array | VectorOfVectors | EncodedArray:
     """Return no rows of the column in the codec that its samples are to be stored in."""
     if storage.codec is None:
         return column
