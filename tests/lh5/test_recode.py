@@ -111,11 +111,10 @@ def test_samples_that_a_codec_cannot_hold_leave_the_file(tmp_path):
     assert [p.name for p in tmp_path.iterdir()] == ["raw.lh5"]
 
 
-def test_production_files_can_be_rechunked_and_recoded(testdata, tmp_path):
-    """Raw files of LEGEND-200, plain and encoded, by the reference."""
-    for pattern in ("l200-p03-r001-cal-20230318T012144Z-tier_raw.lh5", "l200-p14-*-tier_raw.lh5"):
-        (path,) = (testdata / "lh5").rglob(pattern)
-        copy = tmp_path / path.name
-        rewrite.repack(path, copy, rechunk=True, codec="auto")
-        assert integrity.digest(copy) == integrity.digest(path)
-        assert copy.stat().st_size < path.stat().st_size
+def test_a_production_file_can_be_rechunked_and_recoded(testdata, tmp_path):
+    """A raw file of LEGEND-200 with both codecs, by the reference."""
+    (path,) = (testdata / "lh5").rglob("l200-p14-*-tier_raw.lh5")
+    copy = tmp_path / path.name
+    rewrite.repack(path, copy, rechunk=True, codec="auto")
+    assert integrity.digest(copy) == integrity.digest(path)
+    assert copy.stat().st_size < path.stat().st_size
