@@ -24,7 +24,6 @@ from pygama_core.lh5.rows import Selection, expand_ranges, n_selected
 from pygama_core.lh5.trees import StoredChunk as Chunk
 
 INLINE_BYTES = 1 << 22  # less than this is decoded by the calling thread
-BATCHES_PER_THREAD = 4  # so that one slow batch does not leave the other threads idle
 Finder: TypeAlias = "Callable[[Sequence[int]], list[Chunk] | None]"
 
 
@@ -192,19 +191,12 @@ class Plan:
 
 
 def _run(file: FileHandle, jobs: list[RowsJob | RangesJob], n_bytes: int) -> None:
-    """Run jobs in the file's threads, in batches, or inline when there is little to do."""
-    if n_bytes < INLINE_BYTES or file.n_threads == 1 or len(jobs) == 1:
+    """Run jobs in the file's threads, or inline when there is little to do."""
+    if n_bytes < INLINE_BYTES:
         for job in jobs:
             job.run(file.descriptor)
-        return
-    size = -(-len(jobs) // (BATCHES_PER_THREAD * file.n_threads))
-
-    def run_batch(start: int) -> None:
-        for job in jobs[start : start + size]:
-            job.run(file.descriptor)
-
-    for _ in file.pool().map(run_batch, range(0, len(jobs), size)):
-        pass
+    else:
+        file.threads.each(lambda job: job.run(file.descriptor), jobs)
 
 
 def _cuts(starts: np.ndarray, lengths: np.ndarray, n: int) -> dict[int, list[tuple[int, int, int]]]:

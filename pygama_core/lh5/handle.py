@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from concurrent.futures import ThreadPoolExecutor
 from functools import cached_property
 from pathlib import Path
 
@@ -13,6 +12,7 @@ from h5py import h5f
 from pygama_core.errors import LH5Error
 from pygama_core.lh5 import headers
 from pygama_core.lh5.pages import HeaderFile, root_address
+from pygama_core.lh5.threads import Threads
 
 
 class FileHandle:
@@ -32,8 +32,7 @@ class FileHandle:
     """
 
     def __init__(self, path: Path, n_threads: int) -> None:
-        self.path, self.n_threads = path, n_threads
-        self._pools: list[ThreadPoolExecutor] = []
+        self.path, self.threads = path, Threads(n_threads)
         self.descriptor = -1
         try:
             self.descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
@@ -79,16 +78,9 @@ class FileHandle:
         """Whether an object opened by HDF5 lies in this file, so that our descriptor reads it."""
         return self.descriptor >= 0 and h5f.get_name(oid) == self.hdf5_name
 
-    def pool(self) -> ThreadPoolExecutor:
-        """Return the file's threads, started when first needed."""
-        if not self._pools:
-            self._pools.append(ThreadPoolExecutor(self.n_threads))
-        return self._pools[0]
-
     def close(self) -> None:
         """Stop the threads and close the file."""
-        for pool in self._pools:
-            pool.shutdown()
+        self.threads.close()
         if "hdf5" in self.__dict__:
             self.hdf5.close()
         self._close_descriptor()

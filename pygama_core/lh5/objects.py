@@ -206,7 +206,7 @@ class ObjectReader:
                 return encoded
             from pygama_core.lh5 import codecs
 
-            return codecs.decode(encoded, self._file.pool(), node.where)
+            return codecs.decode(encoded, self._file.threads, node.where)
 
         return finish
 
