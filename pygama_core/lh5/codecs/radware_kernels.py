@@ -188,6 +188,8 @@ def _eight_bytes(data: np.ndarray, position: Any) -> Any:
 def _field(data: np.ndarray, bit: Any, n_bits: Any, limit: Any) -> Any:
     """Return the field at a bit; no byte from ``limit`` on is touched."""
     p = bit >> np.uint64(3)
+    if p + U8 <= limit:
+        return (_eight_bytes(data, p) << (bit & U7)) >> (np.uint64(64) - n_bits)
     word = np.uint64(0)
     for k in range(3):
         word <<= U8
