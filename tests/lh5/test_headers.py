@@ -101,7 +101,7 @@ def test_damaged_bytes_anywhere_are_an_error_of_ours_or_harmless(tmp_path):
         out.append("t", lh5.Table({"a": lh5.Array(values), "b": ragged}))
     done = subprocess.run([sys.executable, "-c", FUZZ, path, "1"], capture_output=True, text=True, timeout=120)
     assert done.returncode == 0, done.stderr
-    assert int(done.stdout) > 20
+    assert int(done.stdout) > 10
 
 
 def test_a_file_that_ends_in_its_header(tmp_path):
