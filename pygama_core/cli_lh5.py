@@ -25,13 +25,18 @@ class Progress:
     """A progress bar on a terminal, for work that takes longer than :data:`PROGRESS_AFTER_S`; otherwise nothing."""
 
     def __init__(self, n_steps: int, *, quiet: bool = False) -> None:
-        self._n_steps, self._done = n_steps, 0
+        self._n_steps, self._done, self._step = n_steps, 0, ""
         self._began = time.monotonic()
         self._is_shown = sys.stderr.isatty() and not quiet
         self._bar: Any = None
 
     def __call__(self, text: str) -> None:
         """Say what is begun now."""
+        self._step = text
+        self._done += 1
+        self._show(text)
+
+    def _show(self, text: str) -> None:
         if self._is_shown and self._bar is None and time.monotonic() - self._began > PROGRESS_AFTER_S:
             from rich.console import Console
             from rich.progress import Progress as Bar
@@ -40,8 +45,11 @@ class Progress:
             self._bar.start()
             self._task = self._bar.add_task("", total=self._n_steps)
         if self._bar is not None:
-            self._bar.update(self._task, completed=self._done, description=text)
-        self._done += 1
+            self._bar.update(self._task, completed=self._done - 1, description=text)
+
+    def detail(self, text: str) -> None:
+        """Say what is done inside the present step."""
+        self._show(f"{self._step}: {text}")
 
     def __enter__(self) -> Progress:
         return self
@@ -186,7 +194,7 @@ def verify(args: argparse.Namespace) -> None:
     with Progress(len(args.files), quiet=args.quiet) as progress:
         for path in args.files:
             progress(str(path))
-            found.append(verify_apart(path))
+            found.append(verify_apart(path, stall_s=args.stall, report=progress.detail))
     lines: list[str] = []
     for result in found:
         lines += [f"{result.path}: {fault.name}: {fault.problem}" for fault in result.faults]
@@ -285,7 +293,19 @@ COMMANDS: dict[str, tuple[Callable[[argparse.Namespace], None], tuple[Option, ..
     ),
     "verify": (
         verify,
-        (FILES, (("--strict",), {"action": "store_true", "help": "files without digests are a failure, too"})),
+        (
+            FILES,
+            (("--strict",), {"action": "store_true", "help": "files without digests are a failure, too"}),
+            (
+                ("--stall",),
+                {
+                    "type": float,
+                    "default": 300.0,
+                    "metavar": "S",
+                    "help": "seconds without progress after which a file counts as unreadable (default: %(default)g)",
+                },
+            ),
+        ),
     ),
     "diff": (
         diff,
