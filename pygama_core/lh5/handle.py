@@ -42,6 +42,8 @@ class FileHandle:
             self._close_descriptor()
             if isinstance(error, FileNotFoundError):
                 raise LH5Error(f"{path}: no such file") from error
+            if isinstance(error, IsADirectoryError):
+                raise LH5Error(f"{path}: is a directory, not a file") from error
             raise LH5Error(f"{path}: cannot be read ({error.strerror})") from error
         self.root = headers.read_object(self.headers, root) if root is not None else None
         if root is None:

@@ -40,7 +40,13 @@ def n_rows(node: Node) -> int:
         members = node.names()
         listed = [name for name in members if name in datatypes.fields(node.datatype)]
         return next((n_rows(node.child(name)) for name in listed or members), 0)
-    raise LH5Error(f"{node.where} is a {node.datatype}, which has no rows")
+    known = ", ".join(node.names()[:10]) or "it has none"
+    raise LH5Error(f"{node.where} is a struct, which has no rows; name one of its members: {known}")
+
+
+def has_rows(node: Node) -> bool:
+    """Whether an object has rows: it is neither scalar, struct nor histogram."""
+    return not node.datatype.startswith("struct{") and (node.is_group or bool(node.shape))
 
 
 def _entries(node: Node) -> Selection:

@@ -80,6 +80,11 @@ class Reader:
         with self._guarded(name):
             return objects.n_rows(self.node(name))
 
+    def has_rows(self, name: str) -> bool:
+        """Whether an object has rows: it is neither scalar, struct nor histogram."""
+        with self._guarded(name):
+            return objects.has_rows(self.node(name))
+
     def attrs(self, name: str) -> Attrs:
         """Return the attributes of an object, without ``datatype``."""
         return self.node(name).attrs
