@@ -10,6 +10,8 @@ import argparse
 import dataclasses
 import fnmatch
 import json
+import os
+import shutil
 import sys
 import time
 from collections.abc import Callable, Iterable
@@ -25,13 +27,18 @@ class Progress:
     """A progress bar on a terminal, for work that takes longer than :data:`PROGRESS_AFTER_S`; otherwise nothing."""
 
     def __init__(self, n_steps: int, *, quiet: bool = False) -> None:
-        self._n_steps, self._done = n_steps, 0
+        self._n_steps, self._done, self._step = n_steps, 0, ""
         self._began = time.monotonic()
         self._is_shown = sys.stderr.isatty() and not quiet
         self._bar: Any = None
 
     def __call__(self, text: str) -> None:
         """Say what is begun now."""
+        self._step = text
+        self._done += 1
+        self._show(text)
+
+    def _show(self, text: str) -> None:
         if self._is_shown and self._bar is None and time.monotonic() - self._began > PROGRESS_AFTER_S:
             from rich.console import Console
             from rich.progress import Progress as Bar
@@ -40,8 +47,11 @@ class Progress:
             self._bar.start()
             self._task = self._bar.add_task("", total=self._n_steps)
         if self._bar is not None:
-            self._bar.update(self._task, completed=self._done, description=text)
-        self._done += 1
+            self._bar.update(self._task, completed=self._done - 1, description=text)
+
+    def detail(self, text: str) -> None:
+        """Say what is done inside the present step."""
+        self._show(f"{self._step}: {text}")
 
     def __enter__(self) -> Progress:
         return self
@@ -81,7 +91,9 @@ def ls(args: argparse.Namespace) -> None:
         stored = [size(entry.stored_bytes), f"{entry.ratio:.2f}"] if not entry.target else ["", ""]
         rows.append((label, kind, shape, entry.units, *stored, entry.filters))
     contents = [{**_as_dict(entry), "ratio": entry.ratio} for entry in found]
-    _say(args, aligned(rows, right=(4, 5)) if found else ["no object matches"], contents)
+    if not found:
+        raise LH5Error(f"{args.file}: no object matches {args.pattern!r}")
+    _say(args, aligned(rows, right=(4, 5)), contents)
 
 
 def _matches(name: str, pattern: str, depth: int | None) -> bool:
@@ -96,33 +108,35 @@ def _matches(name: str, pattern: str, depth: int | None) -> bool:
 def head(args: argparse.Namespace) -> None:
     """Print the first rows of a table or column, or a whole struct or scalar."""
     from pygama_core.lh5.reader import Reader
-    from pygama_core.lh5.text import aligned, flat_columns, json_object, plain, short
+    from pygama_core.lh5.text import aligned, first_rows, flat_columns, flat_lines, json_object, pages, plain, short
     from pygama_core.lh5.types import Array, Table, VectorOfVectors
 
+    rows = slice(args.skip, args.skip + args.rows)
     with Reader(args.file) as file:
-        has_rows = _has_rows(file, args.name)
-        rows = slice(args.skip, args.skip + args.rows) if has_rows else None
-        obj = file.read(args.name, columns=args.columns, rows=rows)
+        if file.datatype(args.name).startswith("struct{") and args.columns is None:
+            members = first_rows(file, args.name, rows)
+            _say(args, aligned(list(flat_lines(members)) or [("empty",)]), members)
+            return
+        obj = file.read(args.name, columns=args.columns, rows=rows if file.has_rows(args.name) else None)
     if not isinstance(obj, Table | Array | VectorOfVectors):
-        _say(args, json.dumps(json_object(obj), indent=1).splitlines(), json_object(obj))
+        content = json_object(obj)
+        lines = [f"{key}: {value}" for key, value in content.items()] if isinstance(content, dict) else [short(content)]
+        _say(args, lines, content)
         return
     columns = list(flat_columns(obj)) if isinstance(obj, Table) else [(args.name, obj)]
     units = [column.attrs.get("units") for _, column in columns]
     header = [f"{name} [{unit}]" if unit else name for (name, _), unit in zip(columns, units, strict=True)]
     cells = [[short(value) for value in plain(column)] for _, column in columns]
     numbers = [str(args.skip + row) for row in range(len(cells[0]) if cells else 0)]
-    lines = aligned([("row", *header), *zip(numbers, *cells, strict=True)], right=range(len(header) + 1))
-    _say(args, lines, json_object(obj))
+    table = [("row", *header), *zip(numbers, *cells, strict=True)]
+    _say(args, pages(table, range(len(header) + 1), _width()), json_object(obj))
 
 
-def _has_rows(file: Any, name: str) -> bool:
-    try:
-        file.n_rows(name)
-    except LH5Error:
-        if not file.exists(name):
-            raise
-        return False
-    return not str(file.datatype(name)).startswith("struct") if hasattr(file, "datatype") else True
+def _width() -> int | None:
+    """Return the width to which tables are cut: of the terminal, or as the environment asks; None: any width."""
+    if sys.stdout.isatty() or os.environ.get("COLUMNS"):
+        return shutil.get_terminal_size().columns
+    return None
 
 
 def describe(args: argparse.Namespace) -> None:
@@ -133,9 +147,11 @@ def describe(args: argparse.Namespace) -> None:
     found = describe(args.file, args.name)
     rows: list[tuple[str, ...]] = [("column", "dtype", "units", "rows", "values", "nan", "min", "max", "mean", "std")]
     for column in found:
-        statistics = (column.minimum, column.maximum, column.mean, column.std)
+        statistics = map(short, (column.minimum, column.maximum, column.mean, column.std))
+        if column.n_values == column.n_nan or column.dtype == "string":  # no number to say anything about
+            statistics = map(str, [""] * 4)
         counts = (column.n_rows, column.n_values, column.n_nan)
-        rows.append((column.name, column.dtype, column.units, *map(str, counts), *map(short, statistics)))
+        rows.append((column.name, column.dtype, column.units, *map(str, counts), *statistics))
     _say(args, aligned(rows, right=range(3, 10)), [_as_dict(column) for column in found])
 
 
@@ -181,12 +197,16 @@ def repack(args: argparse.Namespace) -> None:
 def verify(args: argparse.Namespace) -> None:
     """Read files whole and compare them with their digests."""
     from pygama_core.lh5.check import verify_apart
+    from pygama_core.lh5.integrity import Fault, Verification
 
     found = []
     with Progress(len(args.files), quiet=args.quiet) as progress:
         for path in args.files:
             progress(str(path))
-            found.append(verify_apart(path))
+            try:
+                found.append(verify_apart(path, stall_s=args.stall, report=progress.detail))
+            except LH5Error as error:  # a missing file; the others are verified all the same
+                found.append(Verification(str(path), 0, 0, (Fault("/", str(error)),)))
     lines: list[str] = []
     for result in found:
         lines += [f"{result.path}: {fault.name}: {fault.problem}" for fault in result.faults]
@@ -226,6 +246,13 @@ def export(args: argparse.Namespace) -> None:
     _say(args, [f"{args.output}: {n_rows} rows"], {"n_rows": n_rows})
 
 
+def _count(text: str) -> int:
+    """Read an argument that counts something."""
+    if not text.isdecimal():
+        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number, 0 or more")
+    return int(text)
+
+
 FILE = (("file",), {"type": Path, "help": "LH5 file"})
 FILES = (("files",), {"type": Path, "nargs": "+", "help": "LH5 files"})
 NAME = (("name",), {"help": "object, such as ch1104000/hit"})
@@ -239,7 +266,7 @@ COMMANDS: dict[str, tuple[Callable[[argparse.Namespace], None], tuple[Option, ..
         (
             FILE,
             (("pattern",), {"nargs": "?", "default": "*", "help": PATTERN_HELP}),
-            (("--depth",), {"type": int, "metavar": "N", "help": "levels to show; default: all"}),
+            (("--depth",), {"type": _count, "metavar": "N", "help": "levels to show; default: all"}),
         ),
     ),
     "head": (
@@ -248,8 +275,8 @@ COMMANDS: dict[str, tuple[Callable[[argparse.Namespace], None], tuple[Option, ..
             FILE,
             NAME,
             COLUMNS,
-            (("-n", "--rows"), {"type": int, "default": 10, "metavar": "N", "help": "rows to print"}),
-            (("--skip",), {"type": int, "default": 0, "metavar": "N", "help": "rows to leave out first"}),
+            (("-n", "--rows"), {"type": _count, "default": 10, "metavar": "N", "help": "rows to print"}),
+            (("--skip",), {"type": _count, "default": 0, "metavar": "N", "help": "rows to leave out first"}),
         ),
     ),
     "describe": (describe, (FILE, NAME)),
@@ -269,7 +296,7 @@ COMMANDS: dict[str, tuple[Callable[[argparse.Namespace], None], tuple[Option, ..
         (
             FILE,
             OUTPUT,
-            (("-n", "--rows"), {"type": int, "required": True, "metavar": "N", "help": "rows, or events, to keep"}),
+            (("-n", "--rows"), {"type": _count, "required": True, "metavar": "N", "help": "rows, or events, to keep"}),
             (("--tcm",), {"type": Path, "metavar": "FILE", "help": "tcm of a file of hits: N counts events"}),
         ),
     ),
@@ -285,7 +312,19 @@ COMMANDS: dict[str, tuple[Callable[[argparse.Namespace], None], tuple[Option, ..
     ),
     "verify": (
         verify,
-        (FILES, (("--strict",), {"action": "store_true", "help": "files without digests are a failure, too"})),
+        (
+            FILES,
+            (("--strict",), {"action": "store_true", "help": "files without digests are a failure, too"}),
+            (
+                ("--stall",),
+                {
+                    "type": float,
+                    "default": 300.0,
+                    "metavar": "S",
+                    "help": "seconds without progress after which a file counts as unreadable (default: %(default)g)",
+                },
+            ),
+        ),
     ),
     "diff": (
         diff,

@@ -5,6 +5,7 @@
 """
 
 from pygama_core.lh5.iteration import Block, blocks, iterate
+from pygama_core.lh5.load import load
 from pygama_core.lh5.reader import Reader, exists, ls, n_rows, read
 from pygama_core.lh5.types import (
     Array,
@@ -41,6 +42,7 @@ __all__ = [
     "concatenate",
     "exists",
     "iterate",
+    "load",
     "ls",
     "n_rows",
     "read",

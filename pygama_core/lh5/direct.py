@@ -7,55 +7,45 @@ small columns is one piece of work. HDF5 itself is only asked where the chunks l
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
-from functools import partial
-from pathlib import Path
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, NamedTuple, Protocol, TypeAlias
 
 import h5py
 import numpy as np
-from h5py import h5d, h5f, h5z
+from h5py import h5d, h5z
 
 from pygama_core.errors import LH5Error
 from pygama_core.lh5 import filters, headers
-from pygama_core.lh5.headers import HeaderFile
-from pygama_core.lh5.headers import StoredChunk as Chunk
-from pygama_core.lh5.layout import Layout, stored_layout
+from pygama_core.lh5.handle import FileHandle
+from pygama_core.lh5.layout import Layout, known_layout, stored_layout
+from pygama_core.lh5.pages import HeaderFile
 from pygama_core.lh5.rows import Selection, expand_ranges, n_selected
+from pygama_core.lh5.trees import StoredChunk as Chunk
 
-INLINE_BYTES = 1 << 18  # less than this is decoded by the calling thread
-LIST_CHUNKS = 64  # up to so many are listed even if few are wanted
-BATCHES_PER_THREAD = 4  # so that one slow batch does not leave the other threads idle
-
-
-@dataclass
-class FileHandle:
-    """An open file as the plan needs it; descriptor -1 means that chunks can only be read by HDF5."""
-
-    path: Path
-    hdf5_name: bytes
-    descriptor: int
-    n_threads: int
-    headers: HeaderFile | None = None  # for reading headers without HDF5
-    dtypes: dict[bytes, np.dtype | None] = field(default_factory=dict)  # of HDF5's descriptions met in this file
-    _pool: list[ThreadPoolExecutor] = field(default_factory=list)
-
-    def pool(self) -> ThreadPoolExecutor:
-        """Return the file's threads, started when first needed."""
-        if not self._pool:
-            self._pool.append(ThreadPoolExecutor(self.n_threads))
-        return self._pool[0]
-
-    def close(self) -> None:
-        """Stop the threads and close the descriptor."""
-        for pool in self._pool:
-            pool.shutdown()
-        if self.descriptor >= 0:
-            os.close(self.descriptor)
+INLINE_BYTES = 1 << 22  # less than this is decoded by the calling thread
+Finder: TypeAlias = "Callable[[Sequence[int]], list[Chunk] | None]"
 
 
-@dataclass(frozen=True)
+class Source(NamedTuple):
+    """How the rows of a dataset are stored, and how to find chunks by their sorted numbers along the rows."""
+
+    layout: Layout
+    chunks: Finder  # None: only HDF5 can tell
+
+
+class Stored(Protocol):
+    """A dataset as the plan needs it."""
+
+    @property
+    def source(self) -> Source | None: ...
+    @property
+    def oid(self) -> Any: ...
+    @property
+    def where(self) -> str: ...
+
+
+@dataclass(slots=True)
 class RowsJob:
     """Rows ``source`` of a chunk go to rows ``target`` of the result."""
 
@@ -94,7 +84,7 @@ class RowsJob:
         self.out[(self.target, *columns)] = whole[(slice(None), *inside)][self.source]
 
 
-@dataclass(frozen=True)
+@dataclass(slots=True)
 class RangesJob:
     """Ranges (low, high, shift) of a 1-d dataset that lie in one chunk go to low + shift … high + shift."""
 
@@ -145,7 +135,7 @@ class Plan:
         self._jobs: list[RowsJob | RangesJob] = []
         self._n_bytes = 0
 
-    def add(self, dataset: h5d.DatasetID, where: str, selection: Selection) -> np.ndarray:
+    def add(self, node: Stored, selection: Selection) -> np.ndarray:
         """Return the array of the selected rows, which :meth:`run` fills.
 
         Raises
@@ -153,70 +143,43 @@ class Plan:
         LH5Error
             if a filter is missing that HDF5 needs a plugin for
         """
-        layout = stored_layout(dataset, where) if self._is_direct(dataset) else None
-        if layout is None:
-            return read_by_hdf5(dataset, where, selection)
+        source = node.source
+        if source is None:
+            return read_by_hdf5(node.oid, node.where, selection)
+        layout = source.layout
         out = np.empty((n_selected(selection), *layout.shape[1:]), layout.dtype)
         if not out.size:
             return out
-        jobs = list(_jobs(layout, partial(_chunks, layout, dataset), selection, out))
-        if not _is_covered(layout, jobs, selection):
-            _fill(dataset, out)
+        jobs = _jobs(source, selection, out)
+        if jobs is None:
+            return read_by_hdf5(node.oid, node.where, selection)
+        if not _is_covered(layout, len(jobs), selection):  # chunks that were never written hold the fill value
+            _fill(node.oid, out)
         self._jobs += jobs
         self._n_bytes += len(jobs) * layout.chunk_bytes
         return out
 
-    def add_known(self, layout: Layout, header: headers.Dataset, selection: Selection) -> np.ndarray | None:
-        """Return the array of selected rows of a dataset described by its header; None if HDF5 has to be asked."""
-        out = np.empty((n_selected(selection), *layout.shape[1:]), layout.dtype)
-        if not out.size:
-            return out
-        n_all = -(-layout.shape[0] // layout.chunk_shape[0])
-        if layout.base is not None:
-            chunks = partial(_chunks, layout, None)
-        elif n_all > LIST_CHUNKS and len(out) * 8 < n_all:  # few of many: HDF5 finds each by itself
-            return None
-        else:
-            listed = headers.chunks(self._file.headers, header) if self._file.headers else None
-            if listed is None:
-                return None
-            chunks = partial(_among, layout, listed)
-        jobs = list(_jobs(layout, chunks, selection, out))
-        if not _is_covered(layout, jobs, selection):  # chunks that were never written hold the fill value
-            return None
-        self._jobs += jobs
-        self._n_bytes += len(jobs) * layout.chunk_bytes
-        return out
-
-    def add_ranges(self, dataset: h5d.DatasetID, where: str, starts: np.ndarray, lengths: np.ndarray) -> np.ndarray:
+    def add_ranges(self, node: Stored, starts: np.ndarray, lengths: np.ndarray) -> np.ndarray:
         """Return the array of ranges of a 1-d dataset, one after another, which :meth:`run` fills.
 
         For few long ranges, where naming every element would cost more than reading it.
         """
-        layout = stored_layout(dataset, where) if self._is_direct(dataset) else None
-        if layout is None:
-            return read_by_hdf5(dataset, where, expand_ranges(starts, lengths, where))
-        total = int(lengths.sum())
-        out = np.empty(total, layout.dtype)
+        source = node.source
+        if source is None:
+            return read_by_hdf5(node.oid, node.where, expand_ranges(starts, lengths, node.where))
+        layout = source.layout
         n = layout.chunk_shape[0]
-        ends = np.cumsum(lengths)
-        cuts: dict[int, list[tuple[int, int, int]]] = {}
-        for start, length, end in zip(starts.tolist(), lengths.tolist(), ends.tolist(), strict=True):
-            shift = end - length - start  # from place in the dataset to place in the result
-            for number in range(start // n, -(-(start + length) // n)):
-                low, high = max(start, number * n), min(start + length, (number + 1) * n)
-                cuts.setdefault(number, []).append((low, high, shift))
-        chunks = list(_chunks(layout, dataset, np.array(sorted(cuts), np.int64))) if cuts else []
+        cuts = _cuts(starts, lengths, n)
+        out = np.empty(int(lengths.sum()), layout.dtype)
+        chunks = source.chunks(sorted(cuts))
+        if chunks is None:
+            return read_by_hdf5(node.oid, node.where, expand_ranges(starts, lengths, node.where))
         if len(chunks) < len(cuts):
-            _fill(dataset, out)
+            _fill(node.oid, out)
         self._jobs += [RangesJob(layout, chunk, out, cuts[chunk.chunk_offset[0] // n]) for chunk in chunks]
         # without filters only the ranges themselves are fetched
         self._n_bytes += len(chunks) * layout.chunk_bytes if layout.pipeline.codes else out.nbytes
         return out
-
-    def _is_direct(self, dataset: h5d.DatasetID) -> bool:
-        # an external link leads to another file than the one whose descriptor we have
-        return self._file.descriptor >= 0 and h5f.get_name(dataset) == self._file.hdf5_name
 
     def run(self) -> None:
         """Fill all arrays; raise LH5Error for a chunk that cannot be decoded."""
@@ -228,90 +191,112 @@ class Plan:
 
 
 def _run(file: FileHandle, jobs: list[RowsJob | RangesJob], n_bytes: int) -> None:
-    """Run jobs in the file's threads, in batches, or inline when there is little to do."""
-    if n_bytes < INLINE_BYTES or file.n_threads == 1 or len(jobs) == 1:
+    """Run jobs in the file's threads, or inline when there is little to do."""
+    if n_bytes < INLINE_BYTES:
         for job in jobs:
             job.run(file.descriptor)
-        return
-    size = -(-len(jobs) // (BATCHES_PER_THREAD * file.n_threads))
-
-    def run_batch(start: int) -> None:
-        for job in jobs[start : start + size]:
-            job.run(file.descriptor)
-
-    for _ in file.pool().map(run_batch, range(0, len(jobs), size)):
-        pass
+    else:
+        file.threads.each(lambda job: job.run(file.descriptor), jobs)
 
 
-def _chunks(layout: Layout, dataset: h5d.DatasetID | None, numbers: np.ndarray) -> Iterator[Chunk]:
-    """Yield the chunks whose first rows are ``numbers`` times the rows of a chunk."""
-    base = layout.base
-    if base is not None:
-        for number in numbers:
-            first = int(number) * layout.chunk_shape[0]
-            size = min(layout.chunk_shape[0], layout.shape[0] - first) * layout.row_bytes
-            yield Chunk((first, *(0 for _ in layout.shape[1:])), 0, base + first * layout.row_bytes, size)
-        return
-    assert dataset is not None
-    n_all = -(-layout.shape[0] // layout.chunk_shape[0])
-    if layout.has_whole_rows and len(numbers) * 8 < n_all:  # asking for one costs as much as listing about eight
-        for number in numbers:
-            info = dataset.get_chunk_info_by_coord(
-                (int(number) * layout.chunk_shape[0], *(0 for _ in layout.shape[1:]))
-            )
-            if info.byte_offset is not None:
-                yield info
-        return
-    infos: list[Chunk] = []
-    dataset.chunk_iter(infos.append)
-    wanted = np.zeros(n_all, bool)
-    wanted[numbers] = True
-    for info in infos:
-        number = info.chunk_offset[0] // layout.chunk_shape[0]
-        if number < n_all and wanted[number]:
-            yield info
+def _cuts(starts: np.ndarray, lengths: np.ndarray, n: int) -> dict[int, list[tuple[int, int, int]]]:
+    """Return chunk number -> ranges (low, high, shift from place in the dataset to place in the result)."""
+    cuts: dict[int, list[tuple[int, int, int]]] = {}
+    end = 0
+    for start, length in zip(starts.tolist(), lengths.tolist(), strict=True):
+        shift = end - start
+        end += length
+        for number in range(start // n, -(-(start + length) // n)):
+            low, high = max(start, number * n), min(start + length, (number + 1) * n)
+            cuts.setdefault(number, []).append((low, high, shift))
+    return cuts
 
 
-def _among(layout: Layout, chunks: list[Chunk], numbers: np.ndarray) -> Iterator[Chunk]:
-    """Yield those of the chunks whose first rows are ``numbers`` times the rows of a chunk."""
-    n, wanted = layout.chunk_shape[0], set(numbers.tolist())
-    return (chunk for chunk in chunks if chunk.chunk_offset[0] // n in wanted)
+def known_source(file: HeaderFile, header: headers.Dataset, where: str) -> Source | None:
+    """Return the source of a dataset that was described by its header; None if its elements are not plain."""
+    dtype = header.dtype
+    layout = None if dtype is None or not header.shape else known_layout(where, header, dtype)
+    if layout is None:
+        return None
+    return _contiguous(layout) if layout.base is not None else Source(layout, lambda n: headers.chunks(file, header, n))
 
 
-def _jobs(
-    layout: Layout, chunks: Callable[[np.ndarray], Iterator[Chunk]], selection: Selection, out: np.ndarray
-) -> Iterator[RowsJob]:
+def hdf5_source(dataset: h5d.DatasetID, where: str) -> Source | None:
+    """Return the source of a dataset that HDF5 opened; None if its chunks cannot be read without HDF5."""
+    layout = stored_layout(dataset, where)
+    if layout is None:
+        return None
+    return _contiguous(layout) if layout.base is not None else Source(layout, lambda n: _by_hdf5(layout, dataset, n))
+
+
+def _contiguous(layout: Layout) -> Source:
+    n, base = layout.chunk_shape[0], layout.base or 0
+    rest = (0,) * (len(layout.shape) - 1)
+
+    def find(numbers: Sequence[int]) -> list[Chunk]:
+        sizes = [min(n, layout.shape[0] - number * n) * layout.row_bytes for number in numbers]
+        return [
+            Chunk((number * n, *rest), 0, base + number * n * layout.row_bytes, size)
+            for number, size in zip(numbers, sizes, strict=True)
+        ]
+
+    return Source(layout, find)
+
+
+def _by_hdf5(layout: Layout, dataset: h5d.DatasetID, numbers: Sequence[int]) -> list[Chunk]:
+    n = layout.chunk_shape[0]
+    if layout.has_whole_rows and len(numbers) * 8 * n < layout.shape[0]:  # one look-up costs as much as listing eight
+        rest = (0,) * (len(layout.shape) - 1)
+        found = [dataset.get_chunk_info_by_coord((number * n, *rest)) for number in numbers]
+        return [info for info in found if info.byte_offset is not None]
+    listed: list[Chunk] = []
+    dataset.chunk_iter(listed.append)
+    wanted = set(numbers)
+    return [info for info in listed if info.chunk_offset[0] // n in wanted]
+
+
+def _jobs(source: Source, selection: Selection, out: np.ndarray) -> list[RowsJob] | None:
+    layout = source.layout
     n = layout.chunk_shape[0]
     if isinstance(selection, slice):
-        for chunk in chunks(np.arange(selection.start // n, (selection.stop - 1) // n + 1)):
-            first = chunk.chunk_offset[0]
-            low, high = max(first, selection.start), min(first + n, selection.stop)
-            target = slice(low - selection.start, high - selection.start)
-            yield RowsJob(layout, chunk, out, target, slice(low - first, high - first))
-        return
+        start, stop = selection.start, selection.stop
+        chunks = source.chunks(range(start // n, (stop - 1) // n + 1))
+        return None if chunks is None else [_run_of_rows(layout, chunk, start, stop, out) for chunk in chunks]
     order = np.argsort(selection, kind="stable")
     ordered = selection[order]
     numbers, starts = np.unique(ordered // n, return_index=True)
-    bounds = dict(zip(numbers.tolist(), zip(starts, [*starts[1:], len(ordered)], strict=True), strict=True))
-    for chunk in chunks(numbers):
+    ends = [*starts.tolist()[1:], len(ordered)]
+    bounds = dict(zip(numbers.tolist(), zip(starts.tolist(), ends, strict=True), strict=True))
+    chunks = source.chunks(list(bounds))
+    if chunks is None:
+        return None
+    jobs = []
+    for chunk in chunks:
         first = chunk.chunk_offset[0]
-        start, end = bounds[first // n]
-        yield RowsJob(layout, chunk, out, order[start:end], ordered[start:end] - first)
+        low, high = bounds[first // n]
+        jobs.append(RowsJob(layout, chunk, out, order[low:high], ordered[low:high] - first))
+    return jobs
 
 
-def _is_covered(layout: Layout, jobs: list[RowsJob], selection: Selection) -> bool:
+def _run_of_rows(layout: Layout, chunk: Chunk, start: int, stop: int, out: np.ndarray) -> RowsJob:
+    first = chunk.chunk_offset[0]
+    low, high = max(first, start), min(first + layout.chunk_shape[0], stop)
+    return RowsJob(layout, chunk, out, slice(low - start, high - start), slice(low - first, high - first))
+
+
+def _is_covered(layout: Layout, n_found: int, selection: Selection) -> bool:
     """Whether every chunk that the selection needs is stored."""
+    if layout.base is not None:
+        return True
     across = 1
     for total, n in zip(layout.shape[1:], layout.chunk_shape[1:], strict=True):
         across *= -(-total // n)
-    if layout.base is not None:
-        return True
     n = layout.chunk_shape[0]
     if isinstance(selection, slice):
         n_needed = (selection.stop - 1) // n - selection.start // n + 1
     else:
         n_needed = len(np.unique(selection // n))
-    return bool(len(jobs) == n_needed * across)
+    return bool(n_found == n_needed * across)
 
 
 def _fill(dataset: h5d.DatasetID, out: np.ndarray) -> None:

@@ -47,6 +47,7 @@ def export(
     if output.suffix not in FORMATS:
         raise LH5Error(f"{output}: format {output.suffix!r} is not known; known endings are {', '.join(FORMATS)}")
     part = output.with_name(f".{output.name}.part")
+    output.parent.mkdir(parents=True, exist_ok=True)
     try:
         blocks = _blocks(Path(path), name, columns, where)
         n_rows = write_csv(part, blocks) if output.suffix == ".csv" else _write_arrow(part, output.suffix, blocks)

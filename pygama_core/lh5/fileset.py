@@ -80,7 +80,13 @@ def find_cycles(
     if isinstance(source, Mapping):
         return _listed(source, tiers)
     root = Path(source)
+    if not root.is_dir():
+        raise LH5Error(f"{root}: no such directory; give the one that holds a directory for each tier")
     found = {tier: _files(root, tier) for tier in tiers}
+    for tier in tiers:
+        if not found[tier]:
+            known = ", ".join(sorted(path.name for path in root.iterdir() if path.is_dir())) or "none"
+            raise LH5Error(f"{root}: no files {tier}/…-tier_{tier}.lh5; directories of tiers there are: {known}")
     per_cycle = [tier for tier in tiers if tier != "evt"]
     names = sorted({name for tier in per_cycle or ["evt"] for name in found[tier]})
     chosen = [name for name in names if any(_matches(name, pattern) for pattern in runs)]
@@ -100,7 +106,8 @@ def _files(root: Path, tier: str) -> dict[str, Path]:
 
 def _matches(name: str, pattern: str) -> bool:
     run = str(CycleKey.parse(name).run_key) if KEY.fullmatch(name) else name
-    return fnmatch.fnmatchcase(name, pattern) or fnmatch.fnmatchcase(run, pattern)
+    # a pattern is the whole name, or some of its parts between dashes
+    return fnmatch.fnmatchcase(run, pattern) or fnmatch.fnmatchcase(f"-{name}-", f"*-{pattern}-*")
 
 
 def _cycle(root: Path, name: str, found: Mapping[str, Mapping[str, Path]]) -> Cycle:

@@ -1,110 +1,112 @@
-"""Datasets described from the bytes of their HDF5 object headers, without opening them.
+"""Groups and datasets described from the bytes of their HDF5 object headers, without opening them.
 
-Opening a dataset through HDF5 and asking for its shape, type, filters, chunks and attributes takes longer than reading
+Opening an object through HDF5 and asking for its shape, type, filters, chunks and attributes takes longer than reading
 a small column. The headers that h5py writes by default are simple enough to be read directly; for everything else
-:func:`read_dataset` returns None and HDF5 is asked.
+:func:`read_object` returns None and HDF5 is asked.
 
-Source: HDF5 file format specification, version 3.0: III.A.1 (version 1 B-trees), III.E (global heap), IV.A.1.a (version
-1 object headers), IV.A.2 (messages).
+Source: HDF5 file format specification, version 3.0: III.E (global heap), IV.A.1.a (version 1 object headers), IV.A.2
+(messages).
 """
 
 from __future__ import annotations
 
-import os
 import struct
-from collections.abc import Iterator
-from dataclasses import dataclass, field
-from functools import cache
-from typing import TypeAlias
+from collections.abc import Iterator, Sequence
+from functools import lru_cache
+from typing import NamedTuple, TypeAlias
 
+import numpy as np
+
+from pygama_core.lh5 import trees
 from pygama_core.lh5.filters import DEFLATE, FLETCHER32, SHUFFLE, ZSTD
+from pygama_core.lh5.pages import UNDEFINED, HeaderFile, Unusual
+from pygama_core.lh5.trees import StoredChunk
 
 Messages: TypeAlias = dict[int, list[bytes]]
+Attribute: TypeAlias = "str | int | float"
 
 SPACE, TYPE, EXTERNAL, LAYOUT, FILTERS, ATTRIBUTE, CONTINUATION, MANY_ATTRIBUTES = 1, 3, 7, 8, 11, 12, 16, 21
+SYMBOLS, LINK_INFO, LINK = 17, 2, 6  # of groups; the last two are of the newer form
 SHARED = 2  # flag of a message that lies elsewhere
-UNDEFINED = 0xFFFFFFFFFFFFFFFF
-FIRST_READ = 1024  # [bytes] holds the whole header of nearly all datasets
-MAX_DEPTH = 8  # of a B-tree; a damaged file must not lead us in circles
+FIRST_READ = 1024  # [bytes] holds the whole header of nearly all objects
+_PREFIX, _MESSAGE = struct.Struct("<BxHII"), struct.Struct("<HHB3x")
+_CONTINUED, _TEXT = struct.Struct("<QQ"), struct.Struct("<IQI")
+_ATTRIBUTE_SIZES = struct.Struct("<HHH")
 
 
-class _Unusual(Exception):
-    """The object is stored in a way that is left to HDF5."""
-
-
-@dataclass(frozen=True)
-class StoredChunk:
-    """Where one chunk lies: its first element in the dataset, its place in the file and the filters it skipped."""
-
-    chunk_offset: tuple[int, ...]
-    filter_mask: int
-    byte_offset: int
-    size: int
-
-
-@dataclass(frozen=True)
-class Dataset:
+class Dataset(NamedTuple):
     """What a header tells about a dataset."""
 
     shape: tuple[int, ...]
     datatype: bytes  # HDF5's description of the elements, as stored
-    attrs: dict[str, str]
+    attrs: dict[str, Attribute]
     codes: tuple[int, ...]  # filters in the order of writing
     chunk_shape: tuple[int, ...]  # empty for a contiguous dataset
     address: int  # of the chunks' B-tree, or of the contiguous data
 
-
-@dataclass
-class HeaderFile:
-    """An open file whose headers are read; texts of global heaps are kept."""
-
-    descriptor: int
-    heaps: dict[int, dict[int, bytes]] = field(default_factory=dict)
-
-    def pread(self, n_bytes: int, address: int) -> bytes:
-        """Read exactly n_bytes."""
-        data = os.pread(self.descriptor, n_bytes, address)
-        if len(data) != n_bytes:
-            raise _Unusual
-        return data
+    @property
+    def dtype(self) -> np.dtype | None:
+        """NumPy type of the elements if it has them byte for byte, else None."""
+        return _dtype(self.datatype)
 
 
-def has_known_sizes(descriptor: int) -> bool:
-    """Whether the file begins with a superblock of 8-byte offsets and lengths."""
-    start = os.pread(descriptor, 16, 0)
-    if len(start) < 16 or start[:8] != b"\x89HDF\r\n\x1a\n":
-        return False
-    return start[13:15] == b"\x08\x08" if start[8] < 2 else start[9:11] == b"\x08\x08"
+class Group(NamedTuple):
+    """What a header tells about a group."""
+
+    members: dict[str, int | None]  # sorted names, and where their headers lie; None for links that are not hard
+    attrs: dict[str, Attribute]
 
 
-def read_dataset(file: HeaderFile, address: int) -> Dataset | None:
-    """Read the header of a dataset; None if it is a group or anything that HDF5 has to be asked about."""
+def read_object(file: HeaderFile, address: int) -> Dataset | Group | None:
+    """Read the header of an object; None if it is anything that HDF5 has to be asked about."""
     try:
         messages = _messages(file, address)
-        if messages is None or not {SPACE, TYPE, LAYOUT} <= messages.keys() or EXTERNAL in messages:
+        if messages is None:
             return None
-        shape = _shape(messages[SPACE][0])
-        chunk_shape, data_address = _layout(messages[LAYOUT][0], len(shape))
-        attrs = dict(_attribute(file, body) for body in messages.get(ATTRIBUTE, ()))
-        codes = _filters(messages[FILTERS][0]) if FILTERS in messages else ()
-        return Dataset(shape, messages[TYPE][0], attrs, codes, chunk_shape, data_address)
-    except (_Unusual, struct.error, IndexError, UnicodeDecodeError):
+        if SYMBOLS in messages:
+            return _group(file, messages)
+        return _dataset(file, messages) if {SPACE, TYPE, LAYOUT} <= messages.keys() else None
+    except (Unusual, struct.error, IndexError, ValueError, OverflowError):
         return None
 
 
-def chunks(file: HeaderFile, dataset: Dataset) -> list[StoredChunk] | None:
-    """Return all chunks of a dataset in the order of their rows; None if HDF5 has to be asked."""
+def _group(file: HeaderFile, messages: Messages) -> Group | None:
+    if LINK_INFO in messages or LINK in messages:
+        return None
+    tree, heap = struct.unpack_from("<QQ", messages[SYMBOLS][0])
+    attrs = dict(_attribute(file, body) for body in messages.get(ATTRIBUTE, ()))
+    return Group(trees.members(file, tree, heap), attrs)
+
+
+def _dataset(file: HeaderFile, messages: Messages) -> Dataset | None:
+    if EXTERNAL in messages:
+        return None
+    shape = _shape(messages[SPACE][0])
+    chunk_shape, address = _layout(messages[LAYOUT][0], len(shape))
+    attrs = dict([_attribute(file, body) for body in messages.get(ATTRIBUTE, ())])
+    codes = _filters(messages[FILTERS][0]) if FILTERS in messages else ()
+    return Dataset(shape, messages[TYPE][0], attrs, codes, chunk_shape, address)
+
+
+def chunks(file: HeaderFile, dataset: Dataset, numbers: Sequence[int] = trees.ALL) -> list[StoredChunk] | None:
+    """Return chunks of a dataset in the order of their rows; None if HDF5 has to be asked.
+
+    Parameters
+    ----------
+    numbers
+        sorted, of the chunks wanted along the first axis; default: all
+    """
     if dataset.address == UNDEFINED:
         return []
     try:
-        return list(_tree(file, dataset.address, len(dataset.shape), MAX_DEPTH))
-    except (_Unusual, struct.error, IndexError):
+        return list(trees.chunks(file, dataset.address, len(dataset.shape), dataset.chunk_shape[0], numbers))
+    except (Unusual, struct.error, IndexError, ZeroDivisionError):
         return None
 
 
 def _messages(file: HeaderFile, address: int) -> Messages | None:
-    data = os.pread(file.descriptor, FIRST_READ, address)
-    version, n_messages, _, size = struct.unpack_from("<BxHII", data)
+    data = file.upto(FIRST_READ, address)
+    version, n_messages, _, size = _PREFIX.unpack_from(data)
     if version != 1:
         return None
     block = data[16 : 16 + size] if 16 + size <= len(data) else file.pread(size, address + 16)
@@ -112,24 +114,23 @@ def _messages(file: HeaderFile, address: int) -> Messages | None:
     while blocks and n_read < n_messages:
         block, position = blocks.pop(0), 0
         while position + 8 <= len(block) and n_read < n_messages:
-            kind, length, flags = struct.unpack_from("<HHB", block, position)
-            body = block[position + 8 : position + 8 + length]
+            kind, length, flags = _MESSAGE.unpack_from(block, position)
             position += 8 + length
             n_read += 1
             if flags & SHARED or kind == MANY_ATTRIBUTES:
                 return None
             if kind == CONTINUATION:
-                at, n_bytes = struct.unpack_from("<QQ", body)
+                at, n_bytes = _CONTINUED.unpack_from(block, position - length)
                 blocks.append(file.pread(n_bytes, at))
-            else:
-                found.setdefault(kind, []).append(body)
+            elif kind:
+                found.setdefault(kind, []).append(block[position - length : position])
     return found
 
 
 def _shape(body: bytes) -> tuple[int, ...]:
     version, rank = body[0], body[1]
-    if version not in (1, 2) or rank == 0:
-        raise _Unusual
+    if version not in (1, 2) or (version == 2 and body[3] == 2):  # a null space
+        raise Unusual
     return struct.unpack_from(f"<{rank}Q", body, 8 if version == 1 else 4)
 
 
@@ -137,66 +138,87 @@ def _layout(body: bytes, rank: int) -> tuple[tuple[int, ...], int]:
     """Return chunk shape, empty if contiguous, and address."""
     version, kind = body[0], body[1]
     if version != 3 or kind not in (1, 2):
-        raise _Unusual
+        raise Unusual
     if kind == 1:
         address: int = struct.unpack_from("<Q", body, 2)[0]
         if address == UNDEFINED:
-            raise _Unusual
+            raise Unusual
         return (), address
     if body[2] != rank + 1:
-        raise _Unusual
+        raise Unusual
     tree: int = struct.unpack_from("<Q", body, 3)[0]
     return struct.unpack_from(f"<{rank}I", body, 11), tree
 
 
-@cache
+@lru_cache(256)
 def _filters(body: bytes) -> tuple[int, ...]:
     version, n_filters = body[0], body[1]
     if version != 1:
-        raise _Unusual
+        raise Unusual
     codes, position = [], 8
     for _ in range(n_filters):
         code, name_length, _, n_values = struct.unpack_from("<HHHH", body, position)
         if code not in (DEFLATE, SHUFFLE, FLETCHER32, ZSTD):
-            raise _Unusual
+            raise Unusual
         position += 8 + (name_length + 7) // 8 * 8 + 4 * (n_values + n_values % 2)
         codes.append(code)
     return tuple(codes)
 
 
-def _attribute(file: HeaderFile, body: bytes) -> tuple[str, str]:
-    """Return name and value of an attribute that is one text of variable length."""
+@lru_cache(256)
+def _dtype(body: bytes) -> np.dtype | None:
+    """Return NumPy's name of an HDF5 type: integers, IEEE floats and zero-padded texts of fixed length."""
+    kind, bits, size = body[0] & 15, int.from_bytes(body[1:4], "little"), int.from_bytes(body[4:8], "little")
+    order = ">" if bits & 1 else "<"
+    if kind == 0 and size in (1, 2, 4, 8) and struct.unpack_from("<HH", body, 8) == (0, 8 * size):
+        return np.dtype(f"{order}{'i' if bits & 8 else 'u'}{size}")
+    if kind == 1 and struct.unpack_from("<HHBBBBI", body, 8) == _IEEE.get(size):
+        is_ieee = bits & ~0xFF01 == 0x20 and bits >> 8 == 8 * size - 1  # implied leading bit; place of the sign
+        return np.dtype(f"{order}f{size}") if is_ieee else None
+    if kind == 3 and bits & 15 == 1 and size:
+        return np.dtype(f"S{size}")
+    return None
+
+
+# bytes -> first bit, bits, then places and sizes of exponent and mantissa, bias
+_IEEE = {2: (0, 16, 10, 5, 0, 10, 15), 4: (0, 32, 23, 8, 0, 23, 127), 8: (0, 64, 52, 11, 0, 52, 1023)}
+
+
+def _attribute(file: HeaderFile, body: bytes) -> tuple[str, Attribute]:
+    """Return name and value of an attribute that is one number, or one text of variable length."""
     version = body[0]
-    name_size, type_size, space_size = struct.unpack_from("<HHH", body, 2)
+    name_size, type_size, space_size = _ATTRIBUTE_SIZES.unpack_from(body, 2)
     if version == 1:
-        start, align = 8, 8
+        start, align = 8, 7
     elif version == 3 and not body[1]:
-        start, align = 9, 1
+        start, align = 9, 0
     else:
-        raise _Unusual
+        raise Unusual
     name = body[start : start + name_size].rstrip(b"\0").decode()
-    start += -(-name_size // align) * align
+    start += (name_size + align) & ~align
     kind = body[start : start + type_size]
-    start += -(-type_size // align) * align
-    space = body[start : start + space_size]
-    start += -(-space_size // align) * align
-    is_text = kind[0] & 15 == 9 and kind[1] & 15 == 1
-    is_null = space[0] == 2 and space[3] == 2
-    if not is_text or space[1] or is_null:
-        raise _Unusual
-    length, heap, index = struct.unpack_from("<IQI", body, start)
-    return name, _heap_text(file, heap, index)[:length].decode() if length else ""
+    start += (type_size + align) & ~align
+    if _shape(body[start : start + space_size]):
+        raise Unusual
+    start += (space_size + align) & ~align
+    if kind[0] & 15 == 9 and kind[1] & 15 == 1:
+        length, heap, index = _TEXT.unpack_from(body, start)
+        return name, _heap_text(file, heap, index)[:length].decode() if length else ""
+    dtype = _dtype(kind)
+    if dtype is None or dtype.kind == "S":
+        raise Unusual
+    return name, np.frombuffer(body, dtype, 1, start)[0].item()
 
 
 def _heap_text(file: HeaderFile, address: int, index: int) -> bytes:
     if address not in file.heaps:
         signature, version, size = struct.unpack("<4sB3xQ", file.pread(16, address))
         if signature != b"GCOL" or version != 1:
-            raise _Unusual
+            raise Unusual
         file.heaps[address] = dict(_heap_objects(file.pread(size, address)))
     text = file.heaps[address].get(index)
     if text is None:
-        raise _Unusual
+        raise Unusual
     return text
 
 
@@ -208,17 +230,3 @@ def _heap_objects(heap: bytes) -> Iterator[tuple[int, bytes]]:
             return
         yield index, heap[position + 16 : position + 16 + size]
         position += 16 + (size + 7) // 8 * 8
-
-
-def _tree(file: HeaderFile, address: int, rank: int, depth: int) -> Iterator[StoredChunk]:
-    head = file.pread(24, address)
-    signature, kind, level, n_used = struct.unpack_from("<4sBBH", head)
-    if signature != b"TREE" or kind != 1 or not depth:
-        raise _Unusual
-    key = struct.Struct(f"<II{rank + 1}QQ")  # with the address of the child that follows
-    body = file.pread(n_used * key.size, address + 24)
-    for fields in key.iter_unpack(body):
-        if level:
-            yield from _tree(file, fields[-1], rank, depth - 1)
-        else:
-            yield StoredChunk(fields[2:-2], fields[1], fields[-1], fields[0])

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-import h5py
 import numpy as np
 
 from pygama_core.errors import LH5Error
@@ -28,7 +27,7 @@ def from_struct(weights: Any, node: Node) -> Histogram:
     # axis_2 before axis_10; Python counts from 0, Julia from 1
     names = sorted(binning.names(), key=lambda name: (len(name), name))
     axes = tuple(_axis(binning.child(name)) for name in names)
-    is_density = bool(h5py.Dataset(node.child("isdensity").oid)[()])
+    is_density = bool(node.child("isdensity").value())
     if not isinstance(weights, Array):
         raise LH5Error(f"{node.where}: weights are a {type(weights).__name__}; a histogram needs an array")
     try:
@@ -39,11 +38,11 @@ def from_struct(weights: Any, node: Node) -> Histogram:
 
 def _axis(node: Node) -> Axis:
     edges = node.child("binedges")
-    closed_left = bool(h5py.Dataset(node.child("closedleft").oid)[()])
+    closed_left = bool(node.child("closedleft").value())
     attrs = {**node.attrs, **edges.attrs}
     if not edges.is_group:
-        return Axis(np.asarray(h5py.Dataset(edges.oid)[...]), closed_left, attrs)
-    values = {name: h5py.Dataset(edges.child(name).oid)[()].item() for name in edges.names()}
+        return Axis(np.asarray(edges.value()), closed_left, attrs)
+    values = {name: edges.child(name).value().item() for name in edges.names()}
     return Axis(_regular(values, edges), closed_left, attrs)
 
 

@@ -183,7 +183,7 @@ def _entry(name: str, obj: h5py.Group | h5py.Dataset, kind: Kind, size: _Size) -
         name,
         kind,
         datatype_of(obj),
-        "" if values is None else str(values.dtype),
+        "" if values is None else _dtype_name(values.dtype),
         tuple(obj.shape) if isinstance(obj, h5py.Dataset) else shape,
         units.decode() if isinstance(units, bytes) else str(units),
         size.stored,
@@ -207,6 +207,10 @@ def _link(name: str, target: str) -> Entry:
     return Entry(name, "group", "", "", (), "", 0, 0, "", None, target)
 
 
+def _dtype_name(dtype: np.dtype) -> str:
+    return "string" if dtype.kind in "OSU" else str(dtype)
+
+
 def open_hdf5(path: str | os.PathLike[str]) -> h5py.File:
     """Open a file for reading, without locking; raise LH5Error if it is missing or is no HDF5 file."""
     recover(path)
@@ -215,6 +219,8 @@ def open_hdf5(path: str | os.PathLike[str]) -> h5py.File:
     except FileNotFoundError as error:
         raise LH5Error(f"{path}: no such file") from error
     except (OSError, RuntimeError) as error:
+        if os.path.isdir(path):
+            raise LH5Error(f"{path}: is a directory, not a file") from error
         raise LH5Error(f"{path}: not a readable HDF5 file ({error}); truncated, or another format") from error
 
 
@@ -255,7 +261,9 @@ def describe(path: str | os.PathLike[str], name: str, *, block_rows: int = 1 << 
         for first in range(0, max(total, 1), block_rows):
             block = file.read(name, rows=slice(first, min(first + block_rows, total)))
             for column, values, attrs in flat_values(block, name.strip("/") if not isinstance(block, Table) else ""):
-                sums.setdefault(column, _Sums(column, str(values.dtype), str(attrs.get("units", "")))).add(values)
+                sums.setdefault(column, _Sums(column, _dtype_name(values.dtype), str(attrs.get("units", "")))).add(
+                    values
+                )
     return [column.statistics(total) for column in sums.values()]
 
 

@@ -12,9 +12,9 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from collections.abc import Collection, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeAlias, TypeVar
 
 import h5py
 import numpy as np
@@ -25,6 +25,8 @@ from pygama_core.lh5.inspect import BLOCK_BYTES, LEAVES, datatype_of, kind_of, n
 from pygama_core.lh5.reader import Reader
 from pygama_core.lh5.types import Array, VectorOfVectors
 
+T = TypeVar("T")
+Report: TypeAlias = "Callable[[str], None]"
 DIGEST = "digest"
 PREFIX = "sha256:"
 MAX_RATIO = 2000  # deflate reaches 1032; a damaged shape claims far more, and reading zeros would not end
@@ -80,8 +82,15 @@ def digest(path: str | os.PathLike[str], name: str = "/") -> str:
         return found
 
 
-def verify(path: str | os.PathLike[str]) -> Verification:
+def verify(path: str | os.PathLike[str], report: Report | None = None) -> Verification:
     """Read a whole file and compare it with its digests; without digests, check what can be read and fits together.
+
+    Parameters
+    ----------
+    path
+        the file
+    report
+        is called with the name of an object before it is read, and after each block of it
 
     Raises
     ------
@@ -89,7 +98,7 @@ def verify(path: str | os.PathLike[str]) -> Verification:
         if the file is missing or cannot be opened at all
     """
     with open_hdf5(path) as file, Reader(path) as reader:
-        scan = _Scan(file, reader, compare=True)
+        scan = _Scan(file, reader, compare=True, report=report)
         try:
             scan.digest("", file["/"])
         except READ_ERRORS as error:
@@ -149,6 +158,7 @@ class _Scan:
     file: h5py.File
     reader: Reader
     compare: bool = False
+    report: Report | None = None
     changed: Collection[Any] | None = None  # ids of the leaves whose digests are not trusted; None: all
     faults: list[Fault] = field(default_factory=list)
     digests: dict[str, str] = field(default_factory=dict)
@@ -159,11 +169,16 @@ class _Scan:
     def fault(self, name: str, problem: str) -> None:
         self.faults.append(Fault(name or "/", problem))
 
+    def say(self, name: str) -> None:
+        if self.report is not None:
+            self.report(name or "/")
+
     def digest(self, name: str, obj: h5py.Group | h5py.Dataset) -> str:
         """Return the digest by which the groups above are computed: the stored one if there is one."""
         if obj.id in self._known:
             return self._known[obj.id]
         self.n_objects += 1
+        self.say(name)
         stored = _text(obj.attrs.get(DIGEST, ""))
         is_leaf = kind_of(obj) in LEAVES
         if self.changed is not None and stored and is_leaf and obj.id not in self.changed:
@@ -225,7 +240,7 @@ class _Scan:
         lengths = []
         while isinstance(stored, h5py.Group):
             headers.append({**_header(stored), "lengths": _header(stored["cumulative_length"])})
-            lengths.append(_stream(_row_lengths(stored)))
+            lengths.append(_stream(self._said(name, _row_lengths(stored))))
             stored = stored["flattened_data"]
         headers.append(_header(stored))
         # our reader undoes the filters in threads; it makes bools of bytes, of which every bit counts here
@@ -235,11 +250,16 @@ class _Scan:
             "headers": headers,
             "lengths": lengths,
             "shape": stored.shape[1:],
-            "values": _stream(blocks),
+            "values": _stream(self._said(name, blocks)),
         }
         if stored.dtype.metadata and "enum" in stored.dtype.metadata:
             content["enum"] = sorted(stored.dtype.metadata["enum"].items())
         return _hash(content)
+
+    def _said(self, name: str, blocks: Iterable[T]) -> Iterator[T]:
+        for block in blocks:
+            self.say(name)
+            yield block
 
     def _rows(self, name: str, dataset: h5py.Dataset) -> Iterator[np.ndarray]:
         step = _step(dataset)
@@ -255,7 +275,8 @@ class _Scan:
         size = int(np.max(group["decoded_size"][()], initial=1))
         step = max(1, BLOCK_BYTES // (4 * max(size, 1)))
         starts = range(0, max(n_rows, 1), step)
-        blocks = (self.reader.read(name, rows=slice(first, min(first + step, n_rows))) for first in starts)
+        read = (self.reader.read(name, rows=slice(first, min(first + step, n_rows))) for first in starts)
+        blocks = self._said(name, read)
         header = _header(group)
         is_equal = not group["decoded_size"].shape
         element = header["datatype"].partition("<1,1>" if is_equal else "encoded_array<1>")[2]

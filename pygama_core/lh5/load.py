@@ -11,6 +11,7 @@
 from __future__ import annotations
 
 import contextlib
+import difflib
 import fnmatch
 import os
 import re
@@ -38,11 +39,11 @@ EVENT_TIERS = ("evt",)
 
 
 def load(
-    columns: Sequence[str],
+    columns: str | Sequence[str],
     source: Source,
     *,
-    runs: Sequence[str] = ("*",),
-    channels: Sequence[str] | None = None,
+    runs: str | Sequence[str] = "*",
+    channels: str | int | Sequence[str | int] | None = None,
     where: str | Sequence[str] = (),
     by: Literal["hit", "event"] = "hit",
 ) -> Table:
@@ -54,14 +55,16 @@ def load(
     Parameters
     ----------
     columns
-        ``tier.column``, such as ``hit.energy``, ``raw.waveform.values`` or ``evt.geds.energy``
+        ``tier.column``, such as ``hit.energy``, ``raw.waveform.values`` or ``evt.geds.energy``; with wildcards
+        (``hit.*``, ``dsp.tp_*``) what the channels have
     source
         directory of the tiers (``<tier>/<datatype>/<period>/<run>/<cycle>-tier_<tier>.lh5``), or tier -> file or files,
         one for each cycle (``evt``: or one for all of them)
     runs
-        patterns of runs (``l200-p03-r001-cal``) or cycles (``l200-p03-r001-cal-20230318T*``); unused with a mapping
+        runs (``l200-p03-r001-cal``) or cycles, as patterns or parts between dashes (``p03``, ``r001-cal``); unused with
+        a mapping
     channels
-        patterns such as ``ch1104*``; None: all that have all columns
+        names, numbers or patterns such as ``ch1104*``; None: all that have all columns
     where
         conditions that must all hold, in the names of columns; those on ``evt`` alone are decided before a hit is read
     by
@@ -78,14 +81,25 @@ def load(
     LH5Error
         if nothing matches, a file of a cycle is missing, no channel has all columns, or files do not belong together
     """
-    texts = [where] if isinstance(where, str) else list(where)
+    texts = _listed(where)
     conditions = [Expression(text, where=f"where {text!r}") for text in texts]
-    query = _Query(_by_tier(columns), tuple(conditions), tuple(channels) if channels else None, by)
-    cycles = find_cycles(source, runs, query.file_tiers)
+    query = _Query(_by_tier(_listed(columns)), tuple(conditions), _channel_patterns(channels), by)
+    cycles = find_cycles(source, _listed(runs), query.file_tiers)
     parts = [part for cycle in cycles for part in query.read(cycle)]
     if not parts:
-        raise LH5Error(f"no channel has all of {', '.join(sorted(query.names))}; check columns and channels")
+        raise LH5Error(f"no channel has all of {', '.join(sorted(query.names))}; {query.example or 'none has events'}")
     return concatenate_rows(parts)
+
+
+def _listed(names: str | Sequence[str]) -> list[str]:
+    return [names] if isinstance(names, str) else list(names)
+
+
+def _channel_patterns(channels: str | int | Sequence[str | int] | None) -> tuple[str, ...] | None:
+    if channels is None:
+        return None
+    listed = [channels] if isinstance(channels, str | int) else channels
+    return tuple(f"ch{channel}" if isinstance(channel, int) else channel for channel in listed) or None
 
 
 def _by_tier(names: Sequence[str]) -> dict[str, list[str]]:
@@ -105,6 +119,7 @@ class _Query:
     conditions: tuple[Expression, ...]
     channels: tuple[str, ...] | None
     by: str
+    example: str = ""  # of a channel that was left out
     needed: Mapping[str, list[str]] = field(init=False)  # of columns and conditions
 
     def __post_init__(self) -> None:
@@ -113,7 +128,7 @@ class _Query:
         self.needed = _by_tier(sorted(self.names))
         self.hit_tiers = [tier for tier in self.needed if tier not in EVENT_TIERS]
         if not wanted or self.by not in ("hit", "event"):
-            raise LH5Error(f"load: {len(wanted)} columns by {self.by!r}; give some columns, by 'hit' or 'event'")
+            raise LH5Error(f"load: {len(wanted)} columns by {self.by!r}; give one or more, by 'hit' or by 'event'")
 
     @property
     def uses_events(self) -> bool:
@@ -253,12 +268,20 @@ class _Query:
         missing = {name: self._missing(readers, name) for name in chosen}
         named = [name for name in chosen if missing[name] and name in patterns]
         if named:
-            raise LH5Error(f"{cycle_of(readers)}: {named[0]} has no {missing[named[0]]}")
+            raise LH5Error(f"{cycle_of(readers)}: {missing[named[0]]}")
+        self.example = self.example or next(filter(None, missing.values()), "")
         return [name for name in chosen if not missing[name]]
 
     def _missing(self, readers: Mapping[str, Reader], channel: str) -> str:
-        paths = [(tier, f"{channel}/{tier}/{c}") for tier in self.hit_tiers for c in self.needed[tier]]
-        return next((path for tier, path in paths if not readers[tier].exists(path)), "")
+        """Return what a channel lacks, or nothing."""
+        for tier in self.hit_tiers:
+            group = f"{channel}/{tier}"
+            for column in self.needed[tier]:
+                if not readers[tier].ls(f"{group}/{column}"):
+                    known = [name.rpartition("/")[2] for name in readers[tier].ls(f"{group}/*")]
+                    near = difflib.get_close_matches(column, known, 3) or known[:5]
+                    return f"{channel} has no {tier}/{column}; near it are {', '.join(near) or 'none'}"
+        return ""
 
 
 def cycle_of(readers: Mapping[str, Reader]) -> str:

@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
 import h5py
 import numpy as np
-from h5py import h5a, h5d, h5f, h5g, h5l, h5o, h5t
+from h5py import h5a, h5d, h5g, h5l, h5o, h5t
 
 from pygama_core.errors import LH5Error
 from pygama_core.lh5 import headers
 from pygama_core.lh5.datatypes import element_type
-from pygama_core.lh5.direct import FileHandle
-from pygama_core.lh5.layout import Layout, known_layout, plain_dtype
+from pygama_core.lh5.direct import Source, hdf5_source, known_source
+from pygama_core.lh5.handle import FileHandle
 
 RAGGED = frozenset({"cumulative_length", "flattened_data"})
 ENCODED = frozenset({"encoded_data", "decoded_size"})
@@ -23,21 +22,43 @@ _STRING = h5py.string_dtype()
 _TEXT = h5t.py_create(_STRING)
 
 
-@dataclass(frozen=True, eq=False)
 class Node:
-    """A group or dataset: its attributes are read once, its members are opened when asked for."""
+    """A group or dataset: its attributes are read once, its members are opened when asked for.
 
-    file: FileHandle
-    name: str
-    attrs: dict[str, Any]
-    datatype: str  # inferred where the file has none
-    open: Callable[[], Any]  # gives the HDF5 object
-    header: headers.Dataset | None = None  # if it is a dataset that was described without HDF5
+    Parameters
+    ----------
+    file, name
+        the open file, and the object's full name in it
+    attrs
+        its attributes, with ``datatype`` if there is one
+    open_oid
+        gives the HDF5 object
+    header
+        what its header tells, if that could be read without HDF5
+    """
+
+    def __init__(
+        self,
+        file: FileHandle,
+        name: str,
+        attrs: dict[str, Any],
+        open_oid: Callable[[], Any],
+        header: headers.Dataset | headers.Group | None = None,
+    ) -> None:
+        self.file, self.name, self.header = file, name, header
+        self._attrs = attrs
+        self._open_oid = open_oid
+        self.datatype = _clean(attrs.pop("datatype", "")) or self._inferred()
+
+    @property
+    def attrs(self) -> dict[str, Any]:
+        """The attributes without ``datatype``: a new dict, as it goes to users while the node stays."""
+        return dict(self._attrs)
 
     @cached_property
     def oid(self) -> Any:
         """The opened HDF5 object."""
-        return self.open()
+        return self._open_oid()
 
     @property
     def where(self) -> str:
@@ -47,20 +68,22 @@ class Node:
     @property
     def is_group(self) -> bool:
         """Whether it has members."""
-        return self.header is None and isinstance(self.oid, h5g.GroupID)
+        return isinstance(self.header, headers.Group) or (self.header is None and isinstance(self.oid, h5g.GroupID))
 
     @property
     def shape(self) -> tuple[int, ...]:
         """Shape of a dataset."""
-        shape: tuple[int, ...] = self.oid.shape if self.header is None else self.header.shape
+        shape: tuple[int, ...] = self.header.shape if isinstance(self.header, headers.Dataset) else self.oid.shape
         return shape
 
     @cached_property
     def addresses(self) -> dict[str, int | None]:
         """Names of the members, sorted, and where their headers lie; None for links that are not hard."""
+        if isinstance(self.header, headers.Group):
+            return self.header.members
         found: dict[str, int | None] = {}
         if self.is_group:
-            is_here = self.file.headers is not None and h5f.get_name(self.oid) == self.file.hdf5_name
+            is_here = self.file.headers is not None and self.file.is_here(self.oid)
 
             def note(name: bytes, info: Any) -> None:
                 found[name.decode(errors="surrogateescape")] = (
@@ -78,33 +101,72 @@ class Node:
         """Whether there is a member of this name."""
         return name in self.addresses
 
+    def leads_somewhere(self, name: str) -> bool:
+        """Whether there is an object behind a member's link."""
+        return _bytes(name) in self.oid
+
     def child(self, name: str) -> Node:
         """Open a member; raise LH5Error if it is missing or its link leads nowhere."""
-        full_name = f"{self.name}/{name}".strip("/")
+        full_name = f"{self.name}/{name}" if self.name else name
         address = self.addresses.get(name)
         header = None
         if address is not None and self.file.headers is not None:
-            header = headers.read_dataset(self.file.headers, address)
+            header = headers.read_object(self.file.headers, address)
         if header is None:
             return open_node(self.file, self.oid, name, full_name)
+        return Node(self.file, full_name, header.attrs, lambda: h5o.open(self.oid, _bytes(name)), header)
 
-        def open_later() -> Any:
-            return h5o.open(self.oid, name.encode(errors="surrogateescape"))
+    def value(self) -> Any:
+        """Return what a small dataset holds, read at once: a scalar or an array."""
+        header, file = self.header, self.file.headers
+        if isinstance(header, headers.Dataset) and header.shape == () and file is not None:
+            dtype = header.dtype
+            if dtype is not None and not header.chunk_shape:
+                data = file.upto(dtype.itemsize, header.address)
+                if len(data) == dtype.itemsize:
+                    return np.frombuffer(data, dtype)[0]
+        return h5py.Dataset(self.oid)[()]
 
-        attrs: dict[str, Any] = dict(header.attrs)
-        datatype = _clean(attrs.pop("datatype", "")) or _inferred(open_later(), self.file, full_name)
-        return Node(self.file, full_name, attrs, datatype, open_later, header)
+    @property
+    def dtype(self) -> np.dtype:
+        """NumPy type of a dataset's elements."""
+        known = self.header.dtype if isinstance(self.header, headers.Dataset) else None
+        dtype: np.dtype = self.oid.dtype if known is None else known
+        return dtype
 
     @cached_property
-    def layout(self) -> Layout | None:
-        """How a dataset is stored, if that is known without HDF5 and its elements are plain numbers or bytes."""
-        if self.header is None:
-            return None
-        key = self.header.datatype
-        if key not in self.file.dtypes:
-            self.file.dtypes[key] = plain_dtype(self.oid)
-        dtype = self.file.dtypes[key]
-        return None if dtype is None else known_layout(self.where, self.header, dtype)
+    def source(self) -> Source | None:
+        """Where the rows of a dataset lie, if they can be read without HDF5."""
+        if isinstance(self.header, headers.Dataset) and self.file.headers is not None:
+            known = known_source(self.file.headers, self.header, self.where)
+            if known is not None:
+                return known
+        return hdf5_source(self.oid, self.where) if self.file.is_here(self.oid) else None
+
+    def _inferred(self) -> str:
+        """Return the datatype of an object that has none: plain HDF5, a path level, or an old file."""
+        if self.is_group:
+            members = set(self.names())
+            if members == RAGGED:
+                return "array<1>{array<1>{real}}"
+            if members >= ENCODED:
+                return "array<1>{encoded_array<1>{real}}"
+            return f"struct{{{','.join(sorted(members))}}}"
+        dtype = self.dtype
+        is_text = dtype.kind == "S" or h5py.check_string_dtype(dtype) is not None
+        try:
+            element = "string" if is_text else element_type(dtype)
+        except LH5Error as error:
+            raise LH5Error(f"{self.file.path}: {self.name!r} has no datatype attribute and {error}") from error
+        return f"array<{len(self.shape)}>{{{element}}}" if self.shape else element
+
+
+def root_node(file: FileHandle) -> Node:
+    """Return the root group."""
+    header = file.root
+    if not isinstance(header, headers.Group):
+        return open_node(file, file.hdf5.id, "", "")
+    return Node(file, "", header.attrs, lambda: h5o.open(file.hdf5.id, b"/"), header)
 
 
 def open_node(file: FileHandle, parent: Any, name: str, full_name: str) -> Node:
@@ -116,15 +178,17 @@ def open_node(file: FileHandle, parent: Any, name: str, full_name: str) -> Node:
         if it is missing, a link leads nowhere, or it is neither group nor dataset
     """
     try:
-        oid = h5o.open(parent, name.encode(errors="surrogateescape") or b".")
+        oid = h5o.open(parent, _bytes(name) or b".")
     except KeyError as error:
         reason = error.args[0] if error.args else error
         raise LH5Error(f"{file.path}: cannot open {full_name!r} ({reason})") from error
     if not isinstance(oid, h5g.GroupID | h5d.DatasetID):
         raise LH5Error(f"{file.path}: {full_name!r} is neither group nor dataset; LH5 has no such object")
-    attrs = read_attrs(oid)
-    datatype = _clean(attrs.pop("datatype", "")) or _inferred(oid, file, full_name)
-    return Node(file, full_name, attrs, datatype, lambda: oid)
+    return Node(file, full_name, read_attrs(oid), lambda: oid)
+
+
+def _bytes(name: str) -> bytes:
+    return name.encode(errors="surrogateescape")
 
 
 def _clean(datatype: Any) -> str:
@@ -155,21 +219,3 @@ def _plain(value: Any) -> Any:
     if isinstance(value, h5py.Empty):
         return ""
     return value.item() if isinstance(value, np.generic) else value
-
-
-def _inferred(oid: h5g.GroupID | h5d.DatasetID, file: FileHandle, name: str) -> str:
-    """Return the datatype of an object that has none: plain HDF5, a path level, or an old file."""
-    if isinstance(oid, h5g.GroupID):
-        members = {member.decode(errors="surrogateescape") for member in oid}
-        if members == RAGGED:
-            return "array<1>{array<1>{real}}"
-        if members >= ENCODED:
-            return "array<1>{encoded_array<1>{real}}"
-        return f"struct{{{','.join(sorted(members))}}}"
-    dtype = oid.dtype
-    is_text = dtype.kind == "S" or h5py.check_string_dtype(dtype) is not None
-    try:
-        element = "string" if is_text else element_type(dtype)
-    except LH5Error as error:
-        raise LH5Error(f"{file.path}: {name!r} has no datatype attribute and {error}") from error
-    return f"array<{len(oid.shape)}>{{{element}}}" if oid.shape else element

@@ -15,7 +15,8 @@ import numpy as np
 from pygama_core.errors import LH5Error
 from pygama_core.lh5 import datatypes, histograms
 from pygama_core.lh5.columns import pick
-from pygama_core.lh5.direct import FileHandle, Plan
+from pygama_core.lh5.direct import Plan
+from pygama_core.lh5.handle import FileHandle
 from pygama_core.lh5.node import ENCODED, RAGGED, Node
 from pygama_core.lh5.rows import Rows, Selection, compose, expand_ranges, n_selected, select
 from pygama_core.lh5.types import Array, Attrs, EncodedArray, LH5Object, Scalar, Struct, Table, VectorOfVectors
@@ -39,11 +40,17 @@ def n_rows(node: Node) -> int:
         members = node.names()
         listed = [name for name in members if name in datatypes.fields(node.datatype)]
         return next((n_rows(node.child(name)) for name in listed or members), 0)
-    raise LH5Error(f"{node.where} is a {node.datatype}, which has no rows")
+    known = ", ".join(node.names()[:10]) or "it has none"
+    raise LH5Error(f"{node.where} is a struct, which has no rows; name one of its members: {known}")
+
+
+def has_rows(node: Node) -> bool:
+    """Whether an object has rows: it is neither scalar, struct nor histogram."""
+    return not node.datatype.startswith("struct{") and (node.is_group or bool(node.shape))
 
 
 def _entries(node: Node) -> Selection:
-    entries = np.asarray(h5py.Dataset(node.child("entries").oid)[...]).astype(np.int64)
+    entries = np.asarray(node.child("entries").value()).astype(np.int64)
     if entries.ndim == 2:
         return expand_ranges(entries[:, 0], entries[:, 1] - entries[:, 0], node.where)
     return entries
@@ -103,7 +110,7 @@ class ObjectReader:
         )
 
     def _scalar(self, node: Node) -> Finish:
-        value = h5py.Dataset(node.oid)[()]
+        value = node.value()
         if isinstance(value, np.ndarray | np.generic):
             value = value.item()
         if isinstance(value, bytes):
@@ -116,7 +123,7 @@ class ObjectReader:
     def _array(self, node: Node, rows: Rows) -> Finish:
         if not node.shape:
             raise LH5Error(f"{node.where}: a {node.datatype} without rows; the object is damaged")
-        values = self._add(self._plan, node, select(rows, node.shape[0], node.where))
+        values = self._plan.add(node, select(rows, node.shape[0], node.where))
         attrs = {name: value for name, value in node.attrs.items() if not name.startswith("codec")}
 
         def finish() -> Array:
@@ -124,15 +131,6 @@ class ObjectReader:
             return Array(final, attrs, datatypes.kept_datatype(node.datatype, final.dtype, final.ndim))
 
         return finish
-
-    @staticmethod
-    def _add(plan: Plan, node: Node, selection: Selection) -> np.ndarray:
-        """Return the array that the plan will fill with rows of a dataset."""
-        if node.layout is not None and node.header is not None:
-            known = plan.add_known(node.layout, node.header, selection)
-            if known is not None:
-                return known
-        return plan.add(node.oid, node.where, selection)
 
     def _ragged(self, node: Node, rows: Rows) -> Finish:
         ends, flat = self._ragged_parts(node, rows)
@@ -159,7 +157,7 @@ class ObjectReader:
         length_node, flat = node.child("cumulative_length"), node.child("flattened_data")
         total = n_rows(length_node)
         if rows is None:
-            stored = self._add(self._plan, length_node, slice(0, total))
+            stored = self._plan.add(length_node, slice(0, total))
             return (lambda: _offsets(stored, node)), self._flat(flat, None)
         selection = select(rows, total, node.where)
         if isinstance(selection, slice):
@@ -185,13 +183,13 @@ class ObjectReader:
         is_long = int(lengths.sum()) > SHORT_ROWS * len(lengths)
         if flat.is_group or not is_long or len(flat.shape) != 1:
             return self._build(flat, expand_ranges(starts, lengths, flat.where), None)
-        values = self._plan.add_ranges(flat.oid, flat.where, starts, lengths)
+        values = self._plan.add_ranges(flat, starts, lengths)
         return lambda: _in_memory(values, flat)
 
     def _now(self, node: Node, selection: slice, owner: Node) -> np.ndarray:
         """Read offsets at once."""
         plan = Plan(self._file)
-        stored = self._add(plan, node, selection)
+        stored = plan.add(node, selection)
         plan.run()
         return _offsets(stored, owner)
 
@@ -200,13 +198,13 @@ class ObjectReader:
         total = n_rows(data)
         selection = select(rows, total, node.where)
         finish_data = self._ragged(data, None if rows is None else _as_rows(selection))
-        sizes = np.asarray(h5py.Dataset(node.child("decoded_size").oid)[...]).astype(np.int64)
+        sizes = np.asarray(node.child("decoded_size").value()).astype(np.int64)
         size: int | np.ndarray = int(sizes) if not sizes.shape else sizes.reshape(total, -1).prod(axis=1)[selection]
         codec: Attrs = {name: value for name, value in node.attrs.items() if name.startswith("codec")}
         attrs = {name: value for name, value in node.attrs.items() if name not in codec}
         if "codec" not in codec:
             raise LH5Error(f"{node.where} is a {node.datatype} without the attribute codec; it cannot be decoded")
-        dtype = node.child("sample_data").oid.dtype if node.has("sample_data") else None
+        dtype = node.child("sample_data").dtype if node.has("sample_data") else None
 
         def finish() -> Array | VectorOfVectors | EncodedArray:
             encoded = EncodedArray(finish_data(), size, codec, dtype, attrs)
@@ -214,7 +212,7 @@ class ObjectReader:
                 return encoded
             from pygama_core.lh5 import codecs
 
-            return codecs.decode(encoded, self._file.pool(), node.where)
+            return codecs.decode(encoded, self._file.threads, node.where)
 
         return finish
 

@@ -220,6 +220,9 @@ def as_ragged(column: Array) -> VectorOfVectors:
 def concatenate_rows(tables: Iterable[Table]) -> Table:
     """Join tables row-wise; waveforms of different length become ragged."""
     parts = list(tables)
+    for part in parts[1:]:
+        if differing := sorted(set(part) ^ set(parts[0])):
+            raise LH5Error(f"not all channels or cycles have the columns {', '.join(differing)}; choose others")
     return Table({name: _joined([part[name] for part in parts]) for name in parts[0]}, parts[0].attrs)
 
 

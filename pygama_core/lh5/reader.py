@@ -2,23 +2,23 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from fnmatch import filter as fnmatch_filter
 from itertools import pairwise
 from pathlib import Path
 from types import TracebackType
 from typing import Any, TypeAlias
 
-import h5py
 import numpy as np
+from h5py import h5i
 
 from pygama_core.errors import LH5Error
 from pygama_core.lh5 import journal, objects
-from pygama_core.lh5.direct import FileHandle
-from pygama_core.lh5.headers import HeaderFile, has_known_sizes
+from pygama_core.lh5.handle import FileHandle
 from pygama_core.lh5.joining import join
-from pygama_core.lh5.node import Node, open_node
+from pygama_core.lh5.node import Node, root_node
 from pygama_core.lh5.rows import Rows, select
 from pygama_core.lh5.types import Attrs, View
 
@@ -45,17 +45,8 @@ class Reader:
     def __init__(self, path: PathLike, n_threads: int | None = None) -> None:
         self.path = Path(path)
         journal.recover(self.path)
-        try:
-            self._file = h5py.File(self.path, "r", locking=False)
-        except FileNotFoundError as error:
-            raise LH5Error(f"{self.path}: no such file") from error
-        except OSError as error:
-            raise LH5Error(f"{self.path}: not a readable HDF5 file ({error}); truncated, or another format") from error
-        # a user block shifts all addresses; nobody writes LH5 with one
-        descriptor = os.open(self.path, os.O_RDONLY | os.O_CLOEXEC) if not self._file.userblock_size else -1
-        headers = HeaderFile(descriptor) if descriptor >= 0 and has_known_sizes(descriptor) else None
-        threads = n_threads or len(os.sched_getaffinity(0))
-        self._handle = FileHandle(self.path, self._file.id.name, descriptor, threads, headers)
+        self._handle = FileHandle(self.path, n_threads or len(os.sched_getaffinity(0)))
+        self._groups: dict[str, Node] = {}  # opened so far
 
     def __enter__(self) -> Reader:
         return self
@@ -65,27 +56,34 @@ class Reader:
 
     def close(self) -> None:
         """Close the file; the reader is of no more use."""
-        self._file.close()
         self._handle.close()
 
     def ls(self, pattern: str = "*") -> list[str]:
         """Return the sorted names that match a pattern such as ``ch*/raw``, one wildcard part per group level."""
         found = [""]
-        for part in pattern.strip("/").split("/"):
-            found = [f"{parent}/{name}".strip("/") for parent in found for name in self._matching(parent, part)]
+        with self._guarded(pattern):
+            for part in pattern.strip("/").split("/"):
+                found = [f"{parent}/{name}".strip("/") for parent in found for name in self._matching(parent, part)]
         return sorted(found)
 
     def _matching(self, parent: str, part: str) -> list[str]:
-        group = self._file[parent] if parent else self._file
-        return fnmatch_filter(group, part) if isinstance(group, h5py.Group) else []
+        group = self._find(parent)
+        return fnmatch_filter(group.names(), part) if group is not None and group.is_group else []
 
     def exists(self, name: str) -> bool:
         """Whether an object of this name is in the file."""
-        return name in self._file
+        with self._guarded(name):
+            return self._find(_normal(name)) is not None
 
     def n_rows(self, name: str) -> int:
         """Return the number of rows of an array, ragged vector or table."""
-        return objects.n_rows(self.node(name))
+        with self._guarded(name):
+            return objects.n_rows(self.node(name))
+
+    def has_rows(self, name: str) -> bool:
+        """Whether an object has rows: it is neither scalar, struct nor histogram."""
+        with self._guarded(name):
+            return objects.has_rows(self.node(name))
 
     def attrs(self, name: str) -> Attrs:
         """Return the attributes of an object, without ``datatype``."""
@@ -100,26 +98,63 @@ class Reader:
         node = self.node(name)
         if not node.datatype.startswith("view{"):
             raise LH5Error(f"{node.where} is a {node.datatype}, not a view")
-        link = self._file.get(f"{name}/data", getlink=True)
-        target = getattr(link, "path", None) or h5py.h5i.get_name(node.child("data").oid).decode()
-        entries = np.asarray(self._file[f"{name}/entries"])
+        with self._guarded(name):
+            link = self._handle.hdf5.get(f"{name}/data", getlink=True)
+            target = getattr(link, "path", None) or h5i.get_name(node.child("data").oid).decode()
+            entries = np.asarray(node.child("entries").value())
         return View(target.strip("/"), entries, getattr(link, "filename", ""), node.attrs)
 
     def read(self, name: str, *, columns: Sequence[str] | None = None, rows: Rows = None, decode: bool = True) -> Any:
         """Read one object; see :func:`read`."""
-        try:
+        with self._guarded(name):
             return objects.read_object(self._handle, self.node(name), rows, columns, decode=decode)
-        except (OSError, RuntimeError, KeyError, ValueError, TypeError, MemoryError, OverflowError) as error:
-            # what HDF5 and NumPy say of damaged metadata
-            raise LH5Error(f"{self.path}: {name!r}: HDF5 cannot read it ({error}); the file is damaged") from error
 
     def node(self, name: str) -> Node:
         """Open an object; raise LH5Error if it is missing."""
-        plain = name.strip("/")
-        if plain and plain not in self._file:
-            known = ", ".join(list(self._file)[:20])
-            raise LH5Error(f"{self.path}: no object {name!r}; at the top of the file are: {known or 'none'}")
-        return open_node(self._handle, self._file.id, plain, plain)
+        with self._guarded(name):
+            node = self._find(_normal(name))
+            if node is None:
+                raise LH5Error(f"{self.path}: no object {name!r}; {self._what_is_there(_normal(name))}")
+            return node
+
+    @contextlib.contextmanager
+    def _guarded(self, name: str) -> Iterator[None]:
+        """Turn what HDF5 and NumPy say of damaged metadata into an error of ours."""
+        try:
+            yield
+        except (OSError, RuntimeError, KeyError, ValueError, TypeError, MemoryError, OverflowError) as error:
+            raise LH5Error(f"{self.path}: {name!r}: HDF5 cannot read it ({error}); the file is damaged") from error
+
+    def _what_is_there(self, name: str) -> str:
+        """Return what the lowest group of a path that exists holds."""
+        parent = name.rpartition("/")[0]
+        while (group := self._find(parent)) is None or not group.is_group:
+            parent = parent.rpartition("/")[0]
+        known = ", ".join(group.names()[:20]) or "none"
+        more = ", …" if len(group.names()) > 20 else ""
+        return f"{f'in {parent}' if parent else 'at the top of the file'} are: {known}{more}"
+
+    def _find(self, name: str) -> Node | None:
+        """Open an object, level by level; None if it is missing."""
+        if name in self._groups:
+            return self._groups[name]
+        node = root_node(self._handle) if not name else self._find_member(*name.rpartition("/")[::2])
+        if node is not None and node.is_group:
+            self._groups[name] = node
+        return node
+
+    def _find_member(self, parent: str, name: str) -> Node | None:
+        group = self._find(parent)
+        if group is None or not group.is_group or not group.has(name):
+            return None
+        if group.addresses[name] is None and not group.leads_somewhere(name):
+            return None
+        return group.child(name)
+
+
+def _normal(name: str) -> str:
+    """Return a name without empty levels."""
+    return "/".join(part for part in name.split("/") if part)
 
 
 def paths(files: Files) -> list[Path]:

@@ -5,13 +5,16 @@ from __future__ import annotations
 import csv
 import json
 import math
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, TextIO
+from typing import TYPE_CHECKING, Any, TextIO
 
 import numpy as np
 
 from pygama_core.lh5.types import Array, Scalar, Struct, Table, VectorOfVectors
+
+if TYPE_CHECKING:
+    from pygama_core.lh5.reader import Reader
 
 MAX_ITEMS = 6  # elements of a row shown by `head`
 
@@ -53,6 +56,27 @@ def json_object(obj: Any) -> Any:
     return plain(obj) if isinstance(obj, Array | VectorOfVectors) else repr(obj)
 
 
+def first_rows(file: Reader, name: str, rows: slice) -> dict[str, Any]:
+    """Return the members of a struct as JSON values, each with some of its rows only; structs inside likewise."""
+    found: dict[str, Any] = {}
+    for path in file.ls(f"{name}/*"):
+        member = path.rpartition("/")[2]
+        if file.datatype(path).startswith("struct{"):
+            found[member] = first_rows(file, path, rows)
+        else:
+            found[member] = json_object(file.read(path, rows=rows if file.has_rows(path) else None))
+    return found
+
+
+def flat_lines(values: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, str]]:
+    """Yield (path, short text) of nested values."""
+    for name, value in values.items():
+        if isinstance(value, dict):
+            yield from flat_lines(value, f"{prefix}{name}/")
+        else:
+            yield prefix + name, short(value)
+
+
 def short(value: Any) -> str:
     """Return one cell for people: a few digits, long rows cut."""
     if isinstance(value, list):
@@ -70,6 +94,24 @@ def aligned(rows: Sequence[Sequence[str]], right: Sequence[int] = ()) -> Iterato
     for row in rows:
         cells = [c.rjust(w) if i in right else c.ljust(w) for i, (c, w) in enumerate(zip(row, widths, strict=True))]
         yield "  ".join(cells).rstrip()
+
+
+def pages(rows: Sequence[Sequence[str]], right: Sequence[int], width: int | None) -> Iterator[str]:
+    """Yield lines as :func:`aligned`; tables too wide are cut into blocks that repeat the first column."""
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    blocks: list[list[int]] = [[]]
+    used = 0
+    for k in range(1, len(widths)):
+        if width is not None and blocks[-1] and widths[0] + used + 2 + widths[k] > width:
+            blocks.append([])
+            used = 0
+        blocks[-1].append(k)
+        used += 2 + widths[k]
+    for number, block in enumerate(blocks):
+        if number:
+            yield ""
+        chosen = [0, *block]
+        yield from aligned([[row[k] for k in chosen] for row in rows], [n for n, k in enumerate(chosen) if k in right])
 
 
 def size(n_bytes: float) -> str:

@@ -227,7 +227,7 @@ class Struct:
         return self.members[name]
 
 
-@dataclass(eq=False)
+@dataclass(eq=False, repr=False)
 class Table(Mapping[str, Column]):
     """Columns with the same number of rows; a waveform table is one whose columns are t0, dt and values."""
 
@@ -238,6 +238,20 @@ class Table(Mapping[str, Column]):
         lengths = {name: n_rows(column) for name, column in self.columns.items()}
         if len(set(lengths.values())) > 1:
             raise LH5Error(f"table: columns have different numbers of rows: {lengths}; all must be equal")
+
+    def __repr__(self) -> str:
+        return "\n".join([f"Table of {self.n_rows} rows", *self._lines("  ")])
+
+    def _lines(self, indent: str) -> Iterator[str]:
+        for name, column in self.columns.items():
+            units = f" [{column.attrs['units']}]" if "units" in column.attrs else ""
+            if isinstance(column, Table):
+                yield f"{indent}{name}:"
+                yield from column._lines(indent + "  ")
+            else:
+                shape = "".join(f" x {n}" for n in column.values.shape[1:]) if isinstance(column, Array) else ""
+                kind = "" if isinstance(column, Array) else f"{type(column).__name__} of "
+                yield f"{indent}{name}{units}: {kind}{column.dtype}{shape}"
 
     def __getitem__(self, name: str) -> Column:
         return self.columns[name]

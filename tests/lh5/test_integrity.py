@@ -1,5 +1,6 @@
 """Digests say what a file holds, not how; every flipped byte is found or is proven to mean nothing."""
 
+import functools
 import multiprocessing
 import shutil
 
@@ -10,7 +11,7 @@ from test_modify import example
 
 from pygama_core import lh5
 from pygama_core.errors import LH5Error
-from pygama_core.lh5 import integrity, modify, rewrite
+from pygama_core.lh5 import check, integrity, modify, rewrite
 from pygama_core.lh5.check import verify_apart
 from pygama_core.lh5.diff import diff
 from pygama_core.lh5.integrity import digest, verify
@@ -164,6 +165,31 @@ def test_errors_name_what_is_missing(path, tmp_path):
         verify_apart(tmp_path / "none.lh5")
     (tmp_path / "cut.lh5").write_bytes(path.read_bytes()[:-500])
     assert "not a readable HDF5 file" in verify_apart(tmp_path / "cut.lh5").faults[0].problem
+
+
+def as_command(popen, python, command, **options):
+    return popen(python, **options)
+
+
+def test_verify_reports_where_it_is_and_gives_up_on_silence_only(path, monkeypatch):
+    seen = []
+    assert verify_apart(path, report=seen.append).faults == ()
+    assert seen[0] == "/"
+    assert "ch1/hit/waveform/values" in seen
+    seen.clear()
+    verify(path, seen.append)
+    assert seen.count("ch1/hit/energy") == 2  # before it is read, and after its only block
+    for code, problem in [
+        ('print(\'{"at": "ch1"}\', flush=True); import time; time.sleep(60)', "no progress for 0.5 s at ch1"),
+        ('print(\'{"at": "ch1"}\', flush=True); import os; os.abort()', "ended with code -6 at ch1"),
+    ]:
+        with monkeypatch.context() as patch:
+            popen = check.subprocess.Popen
+            python = [check.sys.executable, "-c", code]
+            patch.setattr(check.subprocess, "Popen", functools.partial(as_command, popen, python))
+            (fault,) = verify_apart(path, stall_s=0.5).faults
+        assert fault.name == "/"
+        assert problem in fault.problem
 
 
 def flip_and_verify(arguments):

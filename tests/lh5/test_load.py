@@ -190,17 +190,47 @@ def test_events_alone_and_mappings(production):
         ([], {}, "0 columns"),
         (["hit.energy"], {"by": "run"}, "by 'run'"),
         (["hit.energy"], {"runs": ["l200-p99*"]}, "no cycle matches l200-p99"),
-        (["hit.nothing"], {}, "no channel has all of hit.nothing"),
-        (["hit.energy"], {"channels": ["ch1200000"]}, "has no ch1200000/hit/energy"),
+        (["hit.nothing"], {}, r"no channel has all of hit.nothing; ch\d+ has no hit/nothing; near it are"),
+        (["hit.enrgy"], {}, r"has no hit/enrgy; near it are energy"),
+        (["hit.energy"], {"channels": ["ch1200000"]}, "ch1200000 has no hit/energy"),
         (["hit.energy"], {"channels": ["ch77"]}, "no channel ch77; there are ch1104000"),
         (["hit.energy"], {"where": "hit.energy"}, "expected true or false for each"),
         (["hit.energy"], {"where": "hit.pulses > 1"}, "a condition needs plain columns"),
-        (["psp.energy", "hit.energy"], {}, "has no file of the tier psp"),
+        (
+            ["psp.energy", "hit.energy"],
+            {},
+            "no files psp/…-tier_psp.lh5; directories of tiers there are: dsp, evt, hit",
+        ),
+        (["*.energy"], {}, "directories of tiers there are"),
+        (["hit.*"], {"channels": "*"}, "not all channels or cycles have the columns"),
     ],
 )
 def test_load_says_what_is_wrong(production, columns, options, message):
     with pytest.raises(LH5Error, match=message):
         load(columns, production, **options)
+
+
+def test_names_are_taken_as_people_write_them(production, tmp_path):
+    plain = load(["hit.energy"], production, runs=["l200-p03-r001-cal"], channels=["ch1104000"])
+    for runs, channels in [
+        ("r001", 1104000),
+        ("p03-r001", [1104000]),
+        ("l200-p03-r001-*", "ch1104*"),
+        ("r001-cal", "*00"),
+    ]:
+        found = load("hit.energy", production, runs=runs, channels=channels)
+        found = found.rows(found["rawid"].values == 1104000)
+        np.testing.assert_array_equal(found["hit"]["energy"].values, plain["hit"]["energy"].values)
+    whole = load("hit.*", production, runs="r001", channels=1104000)
+    assert set(whole["hit"]) == set(lh5.read(path_of(production, "hit", CYCLES[0]), "ch1104000/hit"))
+    with pytest.raises(LH5Error, match="no such directory"):
+        load("hit.energy", production / "none")
+    (tmp_path / "hit").symlink_to(production / "hit")
+    path_of(tmp_path, "psp", CYCLES[0]).parent.mkdir(parents=True)
+    with lh5.Writer(path_of(tmp_path, "psp", CYCLES[0])) as out:
+        out.append("ch1104000/psp", lh5.Table({"energy": lh5.Array(np.zeros(3))}))
+    with pytest.raises(LH5Error, match="has no file of the tier psp"):
+        load(["psp.energy", "hit.energy"], tmp_path)
 
 
 def test_files_that_do_not_belong_together(production, tmp_path):

@@ -350,8 +350,8 @@ def test_reading_does_not_lock_and_closes_the_file(run):
         with pytest.raises(LH5Error, match="no object"):
             lh5.read(run / "cycle0.lh5", "ch2/hit")
     assert len(os.listdir("/proc/self/fd")) == before
-    with h5py.File(run / "cycle0.lh5", "a"), pytest.raises(LH5Error, match="not a readable HDF5 file"):
-        lh5.Reader(run / "cycle0.lh5")  # HDF5 itself forbids this inside one process
+    with h5py.File(run / "cycle0.lh5", "a"):  # HDF5 forbids this inside one process, but is not asked
+        assert lh5.read(run / "cycle0.lh5", "ch1/hit").n_rows
     code = "import h5py, sys; h5py.File(sys.argv[1], 'a').close()"
     with lh5.Reader(run / "cycle0.lh5"):
         subprocess.run([sys.executable, "-c", code, run / "cycle0.lh5"], check=True)

@@ -45,7 +45,9 @@ def test_ls_prints_a_tree_and_json(path, capsys):
     assert [entry["name"] for entry in json.loads(out)][:2] == ["ch1/hit/waveform", "ch1/hit/waveform/dt"]
     _, out, _ = run(capsys, "ls", path, "--depth", 1)
     assert len(out.splitlines()) == 4
-    assert run(capsys, "ls", path, "nothing")[1] == "no object matches\n"
+    code, out, err = run(capsys, "ls", path, "nothing")
+    assert (code, out) == (1, "")
+    assert "no object matches 'nothing'" in err
     assert run(capsys, "ls", path, "-q")[1] == ""
 
 
@@ -61,6 +63,72 @@ def test_head_prints_rows_structs_and_scalars(path, capsys):
     code, _, err = run(capsys, "head", path, "none")
     assert code == 1
     assert "no object 'none'" in err
+
+
+def test_wide_tables_are_cut_to_the_terminal_and_only_there(path, capsys, monkeypatch):
+    whole = run(capsys, "head", path, "ch1/hit", "-n", 3)[1].splitlines()
+    assert len(whole) == 4
+    monkeypatch.setenv("COLUMNS", "60")
+    cut = run(capsys, "head", path, "ch1/hit", "-n", 3)[1].splitlines()
+    blocks = "\n".join(cut).split("\n\n")
+    assert len(blocks) > 1
+    for block in blocks:
+        lines = block.splitlines()
+        assert [line.split()[0] for line in lines] == ["row", "0", "1", "2"]
+        assert len(lines[0]) <= 60 or len(lines[0].split()) == 2  # one column may be wider by itself
+    names = [name for block in blocks for name in block.splitlines()[0].split()[1:]]
+    assert names == whole[0].split()[1:]
+
+
+def test_head_of_a_struct_shows_the_beginning_of_each_member(path, capsys):
+    code, out, _ = run(capsys, "head", path, "/", "-n", 2)
+    assert code == 0
+    energy = next(line for line in out.splitlines() if line.startswith("ch1/hit/energy"))
+    assert len(energy.split()) == 3  # its name and two numbers
+    assert "info/version" in out
+    content = json.loads(run(capsys, "head", path, "ch1", "-n", 2, "--json")[1])
+    assert content["hit"]["energy"] == example(50)["energy"].values[:2].tolist()
+
+
+def test_columns_without_numbers_have_no_statistics(tmp_path, capsys):
+    path = tmp_path / "odd.lh5"
+    columns = {"nan": np.full(3, np.nan), "name": np.array([b"V01", b"", b"B2"]), "x": np.array([1.0, np.nan, 3.0])}
+    with lh5.Writer(path) as out:
+        out.append("t", lh5.Table({name: lh5.Array(values) for name, values in columns.items()}))
+        out.append("empty", lh5.Table({"x": lh5.Array(np.empty(0))}))
+    lines = {line.split()[0]: line.split() for line in run(capsys, "describe", path, "t")[1].splitlines()}
+    assert lines["nan"] == ["nan", "float64", "3", "3", "3"]
+    assert lines["name"] == ["name", "string", "3", "3", "0"]
+    assert lines["x"][5:] == ["1", "3", "2", "1"]
+    assert run(capsys, "describe", path, "empty")[1].splitlines()[1].split() == ["x", "float64", "0", "0", "0"]
+    assert run(capsys, "head", path, "empty")[1] == "row  x\n"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "message"),
+    [
+        (("head", "{}/none.lh5", "x"), 1, "none.lh5: no such file"),
+        (("head", "{}", "x"), 1, "is a directory, not a file"),
+        (("ls", "{}"), 1, "is a directory, not a file"),
+        (("ls", "{}/text"), 1, "not a readable HDF5 file"),
+        (("head", "{}/run.lh5", "ch1/hot"), 1, "no object 'ch1/hot'; in ch1 are: hit"),
+        (("head", "{}/run.lh5", "ch1/hit", "--columns", "nope"), 1, "no column nope; it has energy"),
+        (("head", "{}/run.lh5", "ch1/hit", "-n", "-2"), 2, "'-2' is not a whole number"),
+        (("describe", "{}/run.lh5", "ch1"), 1, "a struct, which has no rows; name one of its members: hit"),
+        (("export", "{}/run.lh5", "ch1/hit", "{}/x.csv", "--where", "energy >"), 1, "cannot parse"),
+        (("verify", "{}/none.lh5", "{}/run.lh5"), 1, "1 faults in 1 of 2 files"),
+    ],
+)
+def test_bad_input_is_explained(path, tmp_path, capsys, arguments, code, message):
+    (tmp_path / "text").write_text("not HDF5, but long enough to look at" * 9)
+    try:
+        found, out, err = run(capsys, *(argument.format(tmp_path) for argument in arguments))
+    except SystemExit as ended:  # argparse
+        found, out, err = ended.code, "", capsys.readouterr().err
+    assert found == code
+    assert message in err
+    assert "Traceback" not in err
+    assert ("run.lh5: good" in out) == (arguments[0] == "verify")
 
 
 def test_describe(path, capsys):
@@ -218,11 +286,20 @@ def test_export_arrow_and_parquet_or_what_they_need(path, tmp_path):
         with pytest.raises(LH5Error, match="needs the package pyarrow"):
             export(path, "ch1/hit", output)
         return
+    import pyarrow.feather
     import pyarrow.parquet as pq
 
-    assert export(path, "ch1/hit", output, columns=["energy", "pulses"]) == 50
-    assert pq.read_table(output)["energy"].to_pylist() == example(50)["energy"].values.tolist()
-    assert export(path, "ch1/hit", tmp_path / "hit.arrow", columns=["energy"]) == 50
+    names = ["energy", "is_good", "name", "pulses", "nested", "waveform"]
+    for output in (tmp_path / "new directory" / "hit.parquet", tmp_path / "hit.arrow", tmp_path / "hit.feather"):
+        table = example(50)
+        chosen = np.flatnonzero(table["energy"].values > 0.5)
+        assert export(path, "ch1/hit", output, columns=names, where="energy > 0.5") == len(chosen)
+        found = pq.read_table(output) if output.suffix == ".parquet" else pyarrow.feather.read_table(output)
+        assert found["energy"].to_pylist() == table["energy"].values[chosen].tolist()
+        assert found["pulses"].to_pylist() == [table["pulses"][row].tolist() for row in chosen]
+        assert b"keV" in str(found.schema.field("energy").metadata).encode()
+    assert export(path, "ch1/hit", output, where="energy > 1e9") == 0
+    assert pyarrow.feather.read_table(output).num_rows == 0
 
 
 def test_progress_is_silent_without_a_terminal_and_early(capsys, monkeypatch):

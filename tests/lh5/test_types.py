@@ -265,3 +265,20 @@ def test_offsets_beyond_32_bits(tmp_path, monkeypatch):
             assert file["w/encoded_data/cumulative_length"].dtype == dtype
             assert file["w/encoded_data/cumulative_length"][-1] == 80
         assert lh5.read(tmp_path / "t.lh5", "w").values.shape == (8, 10)
+
+
+def test_a_table_prints_its_columns_not_its_numbers():
+    table = lh5.Table(
+        {
+            "energy": lh5.Array(np.zeros(3), {"units": "keV"}),
+            "waveform": lh5.Table({"values": lh5.Array(np.zeros((3, 20), "u2"))}),
+            "pulses": lh5.VectorOfVectors.from_rows([[1], [], [2, 3]], "i4", {"units": "ns"}),
+        }
+    )
+    assert repr(table).splitlines() == [
+        "Table of 3 rows",
+        "  energy [keV]: float64",
+        "  waveform:",
+        "    values: uint16 x 20",
+        "  pulses [ns]: VectorOfVectors of int32",
+    ]

@@ -14,11 +14,13 @@ from typing import Any, Protocol
 import numpy as np
 
 from pygama_core.errors import LH5Error
+from pygama_core.lh5.threads import Threads
 from pygama_core.lh5.types import Array, EncodedArray, VectorOfVectors
 
 NAMES = ("radware_sigcompress", "uleb128_zigzag_diff", "varlend_diff1")  # the last is an old name of Julia's
 SAMPLES_PER_BATCH = 1 << 18
 MIN_BATCHES = 4  # fewer are done before other threads have woken up
+SHARED_SAMPLES = 1 << 21  # fewer are decoded before other threads have woken up
 TRIAL_ROWS = 64  # rows on which the codecs are compared
 
 
@@ -168,9 +170,7 @@ def _samples_of(column: Array | VectorOfVectors, where: str) -> np.ndarray:
     return column.values.reshape(-1)
 
 
-def decode(
-    encoded: EncodedArray, pool: ThreadPoolExecutor | None = None, where: str = "waveforms"
-) -> Array | VectorOfVectors:
+def decode(encoded: EncodedArray, threads: Threads | None = None, where: str = "waveforms") -> Array | VectorOfVectors:
     """Decode to equal-size or ragged rows of the samples' true type where it is known, else int32.
 
     Raises
@@ -187,16 +187,15 @@ def decode(
     starts, stops = encoded.encoded_data.starts, encoded.encoded_data.cumulative_length
     out = np.empty(int(ends[-1]) if len(ends) else 0, codec_.kernel_dtype(dtype))
 
-    def run(rows: slice) -> int:
+    def run(rows: slice) -> None:
         bad = codec_.decode_rows(data, (starts[rows], stops[rows]), out, (spans[0][rows], spans[1][rows]))
-        return bad if bad < 0 else bad + rows.start
-
-    for bad in _over(pool, run, _batches(lengths)):
         if bad >= 0:
             raise LH5Error(
-                f"{where}: row {bad} does not decode to {lengths[bad]} samples of {dtype} by {codec_.name}; "
-                f"the object is damaged"
+                f"{where}: row {bad + rows.start} does not decode to {lengths[bad + rows.start]} samples of {dtype} by "
+                f"{codec_.name}; the object is damaged"
             )
+
+    (threads if threads is not None and len(out) >= SHARED_SAMPLES else Threads(1)).each(run, _batches(lengths))
     samples = codec_.finish(out, dtype, where)
     if isinstance(encoded.decoded_size, int):
         return Array(samples.reshape(len(lengths), encoded.decoded_size), encoded.attrs)

@@ -87,12 +87,9 @@ class RadwareSigcompress:
         out_spans: tuple[np.ndarray, np.ndarray],
     ) -> int:
         """Decode rows; return the first damaged one, -1 if none."""
-        bad = int(kernels.decode(data, *spans, out, *out_spans))
-        if self.codec_shift == INT16.min and len(out_spans[0]):
-            # undo the shift while the batch is in the cache; the sum with 32768 is the flip of the highest bit
-            batch = out[out_spans[0][0] : out_spans[1][-1]].view(np.uint16)
-            batch ^= np.uint16(0x8000)
-        return bad
+        # the flip of the highest bit, which makes 16 bits with sign of those without, is a sum with 32768
+        shift = -INT16.min if self.codec_shift == INT16.min else 0
+        return int(kernels.decode(data, *spans, shift, out, *out_spans))
 
     def sample_dtype(self, recorded: np.dtype | None) -> np.dtype:
         """Return the type of decoded samples: the one recorded, else what the shift tells."""

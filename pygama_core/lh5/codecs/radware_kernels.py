@@ -176,89 +176,149 @@ def _word(data: np.ndarray, position: Any) -> Any:
     return np.int64(data[position]) << 8 | np.int64(data[position + U1])
 
 
-@jit("void(Array(u1, 1, 'C', True), u8, u8, i8, i8, i2[::1], u8, u8)")
-def _unpack(  # noqa: PLR0913  the state of the stream
+@jit("u8(Array(u1, 1, 'C', True), u8)", inline="always")
+def _eight_bytes(data: np.ndarray, position: Any) -> Any:
+    word = np.uint64(0)
+    for k in range(8):
+        word |= np.uint64(data[position + np.uint64(k)]) << np.uint64(56 - 8 * k)
+    return word
+
+
+@jit("u8(Array(u1, 1, 'C', True), u8, u8, u8)")
+def _field(data: np.ndarray, bit: Any, n_bits: Any, limit: Any) -> Any:
+    """Return the field at a bit; no byte from ``limit`` on is touched."""
+    p = bit >> np.uint64(3)
+    if p + U8 <= limit:
+        return (_eight_bytes(data, p) << (bit & U7)) >> (np.uint64(64) - n_bits)
+    word = np.uint64(0)
+    for k in range(3):
+        word <<= U8
+        if p + np.uint64(k) < limit:
+            word |= np.uint64(data[p + np.uint64(k)])
+    return word >> (np.uint64(24) - (bit & U7) - n_bits) & ((U1 << n_bits) - U1)
+
+
+@jit("void(Array(u1, 1, 'C', True), u8, u8, u8, i8, i2[::1], u8, u8)")
+def _read_values(  # noqa: PLR0913  the state of the stream
     data: np.ndarray, position: Any, limit: Any, n_bits: Any, base: Any, y: np.ndarray, start: Any, end: Any
 ) -> None:
-    """Read the fields of y[start:end] from ``position`` and add ``base``; no byte from ``limit`` on is touched."""
-    down, bits = np.uint64(64 - n_bits), np.uint64(n_bits)
-    add = np.int16(base)
-    per = np.uint64(56 // n_bits)  # fields in one load of eight bytes, wherever in a byte they begin
-    bit = position << np.uint64(3)
-    i = start
-    while i + per <= end and (bit >> np.uint64(3)) + U8 <= limit:
-        p = bit >> np.uint64(3)
-        word = np.uint64(0)
-        for k in range(8):
-            word |= np.uint64(data[p + np.uint64(k)]) << np.uint64(56 - 8 * k)
-        word <<= bit & U7
-        for k in range(i, i + per):
-            y[k] = np.int16(np.int16(word >> down) + add)
-            word <<= bits
-        bit += per * bits
-        i += per
+    """Read fields of n_bits from ``position`` on, add ``base``, write y[start:end]."""
+    down, half = np.uint64(64) - n_bits, (n_bits & U1) << np.uint64(2)
+    i, p = start, position
+    if n_bits <= U8:
+        while i + U8 <= end and p + U8 <= limit:  # eight fields are n_bits bytes
+            word = _eight_bytes(data, p)
+            for k in range(8):
+                y[i + np.uint64(k)] = np.int16(np.int64(word >> down) + base)
+                word <<= n_bits
+            p += n_bits
+            i += U8
+    else:
+        while i + U8 <= end and p + U16 <= limit:
+            word, later = _eight_bytes(data, p), _eight_bytes(data, p + (n_bits >> U1)) << half
+            for k in range(4):
+                y[i + np.uint64(k)] = np.int16(np.int64(word >> down) + base)
+                y[i + np.uint64(k + 4)] = np.int16(np.int64(later >> down) + base)
+                word <<= n_bits
+                later <<= n_bits
+            p += n_bits
+            i += U8
+    bit = p << np.uint64(3)
     while i < end:
-        field = np.int64(0)
-        for _ in range(n_bits):
-            byte = np.int64(data[bit >> np.uint64(3)])
-            field = field << 1 | (byte >> np.int64(U7 - (bit & U7))) & 1
-            bit += U1
-        y[i] = np.int16(np.int16(field) + add)
+        y[i] = np.int16(np.int64(_field(data, bit, n_bits, limit)) + base)
+        bit += n_bits
         i += U1
 
 
-@jit("b1(Array(u1, 1, 'C', True), u8, u8, i2[::1], u8, u8)")
-def _decode_row(data: np.ndarray, position: Any, limit: Any, y: np.ndarray, start: Any, end: Any) -> bool:
-    """Decode data[position:limit] to y[start:end]; return whether it held exactly so many samples."""
+@jit("void(Array(u1, 1, 'C', True), u8, u8, u8, i8, i2[::1], u8, u8)")
+def _read_steps(  # noqa: PLR0913  the state of the stream
+    data: np.ndarray, position: Any, limit: Any, n_bits: Any, base: Any, y: np.ndarray, start: Any, end: Any
+) -> None:
+    """Read fields of n_bits from ``position`` on, add ``base``, write their sums after y[start - 1] to y[start:end]."""
+    down, half = np.uint64(64) - n_bits, (n_bits & U1) << np.uint64(2)
+    i, p = start, position
+    value = np.int64(y[start - U1])
+    if n_bits <= U8:
+        while i + U8 <= end and p + U8 <= limit:
+            word = _eight_bytes(data, p)
+            for k in range(8):
+                value += np.int64(word >> down) + base
+                y[i + np.uint64(k)] = np.int16(value)
+                word <<= n_bits
+            p += n_bits
+            i += U8
+    else:
+        while i + U8 <= end and p + U16 <= limit:
+            for k in range(8):
+                if k == 4:
+                    word = _eight_bytes(data, p + (n_bits >> U1)) << half
+                elif k == 0:
+                    word = _eight_bytes(data, p)
+                value += np.int64(word >> down) + base
+                y[i + np.uint64(k)] = np.int16(value)
+                word <<= n_bits
+            p += n_bits
+            i += U8
+    bit = p << np.uint64(3)
+    while i < end:
+        value += np.int64(_field(data, bit, n_bits, limit)) + base
+        y[i] = np.int16(value)
+        bit += n_bits
+        i += U1
+
+
+@jit("b1(Array(u1, 1, 'C', True), u8, u8, i8, i2[::1], u8, u8)")
+def _decode_row(  # noqa: PLR0913  the state of the stream
+    data: np.ndarray, position: Any, limit: Any, shift: Any, y: np.ndarray, start: Any, end: Any
+) -> bool:
+    """Decode data[position:limit] to y[start:end] + shift; return whether it held exactly so many samples."""
     if position + np.uint64(2) > limit or np.uint64(_word(data, position)) != end - start:
         return False
     position += np.uint64(2)
     while start < end:
         if position + U8 > limit:  # the shortest block, padded, has eight bytes
             return False
-        n_block, n_bits = np.uint64(_word(data, position)), _word(data, position + np.uint64(2))
+        n_block, mode = np.uint64(_word(data, position)), np.uint64(_word(data, position + np.uint64(2)))
         base = _word(data, position + np.uint64(4))
         position += np.uint64(6)
-        of_steps = n_bits > STEPS
-        if of_steps:
-            n_bits -= STEPS
-        if n_block < U1 or n_block > end - start or n_bits < 1 or n_bits > 16:
+        of_steps = mode > np.uint64(STEPS)
+        n_bits = mode - np.uint64(STEPS) if of_steps else mode
+        if n_block < U1 or n_block > end - start or n_bits < U1 or n_bits > U16:
             return False
-        begin, stop = start, start + n_block
-        value = np.int16(base)
+        stop = start + n_block
         if of_steps:
-            y[begin] = value
-            begin += U1
-            base = _word(data, position)
+            y[start] = np.int16(base + shift)
+            start += U1
+            base = np.int64(np.int16(_word(data, position)))
             position += np.uint64(2)
-        block_end = position + (((stop - begin) * np.uint64(n_bits) + np.uint64(15)) >> np.uint64(4) << U1)
+        block_end = position + (((stop - start) * n_bits + np.uint64(15)) >> np.uint64(4) << U1)
         if block_end > limit:
             return False
-        _unpack(data, position, limit, n_bits, base, y, begin, stop)
         if of_steps:
-            for i in range(begin, stop):
-                value = np.int16(value + y[i])
-                y[i] = value
+            _read_steps(data, position, limit, n_bits, base, y, start, stop)
+        else:
+            _read_values(data, position, limit, n_bits, base + shift, y, start, stop)
         position, start = block_end, stop
     return True
 
 
-@jit("i8(Array(u1, 1, 'C', True), i8[::1], i8[::1], i2[::1], i8[::1], i8[::1])")
-def decode(
+@jit("i8(Array(u1, 1, 'C', True), i8[::1], i8[::1], i8, i2[::1], i8[::1], i8[::1])")
+def decode(  # noqa: PLR0913
     data: np.ndarray,
     starts: np.ndarray,
     ends: np.ndarray,
+    shift: int,
     out: np.ndarray,
     out_starts: np.ndarray,
     out_ends: np.ndarray,
 ) -> int:
-    """Decode the rows data[starts[i]:ends[i]], still shifted, to out[out_starts[i]:out_ends[i]].
+    """Decode the rows data[starts[i]:ends[i]] to out[out_starts[i]:out_ends[i]], plus ``shift`` modulo 2**16.
 
     Returns the first row that has not the samples expected or ends early; -1 if none.
     """
     for row in range(len(starts)):
         source = np.uint64(starts[row]), np.uint64(ends[row])
         target = np.uint64(out_starts[row]), np.uint64(out_ends[row])
-        if not _decode_row(data, source[0], source[1], out, target[0], target[1]):
+        if not _decode_row(data, source[0], source[1], shift, out, target[0], target[1]):
             return row
     return -1

@@ -10,6 +10,8 @@ import numpy as np
 from pygama_core.errors import LH5Error
 from pygama_core.lh5.codecs import uleb128_kernels as kernels
 
+ANY = (-(1 << 62), 1 << 62)  # 32-bit sums may wrap, as those of samples without sign do
+
 
 @dataclass(frozen=True)
 class Uleb128ZigzagDiff:
@@ -59,7 +61,9 @@ class Uleb128ZigzagDiff:
         out_spans: tuple[np.ndarray, np.ndarray],
     ) -> int:
         """Decode rows; return the first damaged one, -1 if none."""
-        return int(kernels.decode(data, *spans, out, *out_spans))
+        info = np.iinfo(out.dtype)
+        limits = ANY if out.dtype.itemsize == 4 else (int(info.min), int(info.max))
+        return int(kernels.decode(data, *spans, limits, out, *out_spans))
 
     def sample_dtype(self, recorded: np.dtype | None) -> np.dtype:
         """Return the type of decoded samples: the one recorded, else int32."""

@@ -62,63 +62,71 @@ def encode(samples: np.ndarray, starts: np.ndarray, ends: np.ndarray, out: np.nd
     return position
 
 
-@jit("u4(u4)", inline="always")
-def _unzigzag(z: Any) -> Any:
-    return np.uint32(np.uint32(z >> np.uint32(1)) ^ np.uint32(np.uint32(0) - np.uint32(z & np.uint32(1))))
+@jit("Tuple((i8, u8))(Array(u1, 1, 'C', True), u8, u8)", inline="always")
+def _one_step(data: np.ndarray, p: Any, behind: Any) -> Any:
+    """Return the difference at byte ``p`` and the byte after it, 0 if it is damaged."""
+    z, shift = np.uint32(0), np.uint32(0)
+    while p < behind and data[p] > np.uint8(127) and shift < np.uint32(28):
+        z |= np.uint32(np.uint32(data[p] & np.uint8(127)) << shift)
+        shift = np.uint32(shift + np.uint32(7))
+        p += np.uint64(1)
+    if p >= behind or data[p] > np.uint8(127):
+        return np.int64(0), np.uint64(0)
+    z |= np.uint32(np.uint32(data[p]) << shift)
+    step = np.uint32(z >> np.uint32(1)) ^ np.uint32(np.uint32(0) - np.uint32(z & np.uint32(1)))
+    return np.int64(step), np.uint64(p + np.uint64(1))
 
 
 @jit(
-    "i8(Array(u1, 1, 'C', True), i8[::1], i8[::1], u2[::1], i8[::1], i8[::1])",
-    "i8(Array(u1, 1, 'C', True), i8[::1], i8[::1], i2[::1], i8[::1], i8[::1])",
-    "i8(Array(u1, 1, 'C', True), i8[::1], i8[::1], i4[::1], i8[::1], i8[::1])",
+    "i8(Array(u1, 1, 'C', True), i8[::1], i8[::1], UniTuple(i8, 2), u2[::1], i8[::1], i8[::1])",
+    "i8(Array(u1, 1, 'C', True), i8[::1], i8[::1], UniTuple(i8, 2), i2[::1], i8[::1], i8[::1])",
+    "i8(Array(u1, 1, 'C', True), i8[::1], i8[::1], UniTuple(i8, 2), i4[::1], i8[::1], i8[::1])",
 )
-def decode(
+def decode(  # noqa: PLR0913
     data: np.ndarray,
     starts: np.ndarray,
     ends: np.ndarray,
+    limits: tuple[int, int],
     out: np.ndarray,
     out_starts: np.ndarray,
     out_ends: np.ndarray,
 ) -> int:
     """Decode the rows data[starts[i]:ends[i]] to out[out_starts[i]:out_ends[i]].
 
-    Returns the first row that has not the samples expected, or whose values do not fit the type of out; -1 if none.
+    Returns the first row that has not the samples expected, or a value outside ``limits``; -1 if none.
     """
     # indices are unsigned, because numba turns signed ones into two cases (from the start, from the end)
     one, eight = np.uint64(1), np.uint64(8)
+    low, high = limits
     for row in range(len(starts)):
-        b = data[starts[row] : ends[row]]
-        x = out[out_starts[row] : out_ends[row]]
-        n, n_bytes = np.uint64(len(x)), np.uint64(len(b))
-        value, lost = np.uint32(0), np.uint32(0)
-        i, p = np.uint64(0), np.uint64(0)
-        while i < n:
-            if p + eight <= n_bytes and i + eight <= n:
+        i, end = np.uint64(out_starts[row]), np.uint64(out_ends[row])
+        p, behind = np.uint64(starts[row]), np.uint64(ends[row])
+        value = np.int64(0)
+        while i < end:
+            if p + eight <= behind and i + eight <= end and value >= low + 512 and value <= high - 512:
                 word = np.uint64(0)
                 for k in range(8):
-                    word |= np.uint64(b[p + np.uint64(k)]) << np.uint64(8 * k)
+                    word |= np.uint64(data[p + np.uint64(k)]) << np.uint64(8 * k)
                 if word & np.uint64(0x8080808080808080) == np.uint64(0):
-                    for _ in range(8):
-                        value = np.uint32(value + _unzigzag(np.uint32(word & np.uint64(127))))
-                        word >>= np.uint64(8)
-                        x[i] = value
-                        lost |= value ^ np.uint32(np.int32(x[i]))
-                        i += one
+                    # eight differences of one byte, -64 … 63, so that all sums are inside the limits
+                    signs = (word & np.uint64(0x0101010101010101)) * np.uint64(255)
+                    word = ((word >> one) & np.uint64(0x3F3F3F3F3F3F3F3F)) ^ signs
+                    for k in range(8):
+                        value += np.int64(np.int8(word & np.uint64(255)))
+                        out[i + np.uint64(k)] = np.int32(value)
+                        word >>= eight
+                    value = np.int64(np.int32(value))
+                    i += eight
                     p += eight
                     continue
-            z, shift = np.uint32(0), np.uint32(0)
-            while p < n_bytes and b[p] > np.uint8(127) and shift < np.uint32(28):
-                z |= np.uint32(np.uint32(b[p] & np.uint8(127)) << shift)
-                shift = np.uint32(shift + np.uint32(7))
-                p += one
-            if p >= n_bytes or b[p] > np.uint8(127):
+            step, p = _one_step(data, p, behind)
+            if p == np.uint64(0):
                 return row
-            z |= np.uint32(np.uint32(b[p]) << shift)
-            p += one
-            value = np.uint32(value + _unzigzag(z))
-            x[i] = value
-            lost |= value ^ np.uint32(np.int32(x[i]))
+            value = np.int64(np.int32(value + step))  # sums wrap at 32 bits
+            if value < low or value > high:
+                return row
+            out[i] = np.int32(value)
             i += one
-        if p != n_bytes or lost != np.uint32(0):
+        if p != behind:
             return row
     return -1
