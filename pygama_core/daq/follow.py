@@ -9,6 +9,7 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -58,7 +59,7 @@ class Follow:
         return size
 
 
-def follow_daq(path: Path | str, follow: Follow, format: str | None = None) -> DaqFile:
+def follow_daq(path: Path | str, follow: Follow, format: str | None = None, **options: Any) -> DaqFile:
     """Open a DAQ file that may still grow; its blocks come as they are written.
 
     FCIO and ORCA files are decoded while they grow. A file of another format is waited for and then read.
@@ -72,7 +73,7 @@ def follow_daq(path: Path | str, follow: Follow, format: str | None = None) -> D
         pass
     if is_compressed(_head(path)):
         raise DecodeError(f"{path}: a compressed file cannot be followed; wait until it is complete and read it then")
-    daq = open_daq(path, format)
+    daq = open_daq(path, format, **options)
     if isinstance(daq, FcioFile):
         return _FollowedFcio(daq.source, follow)
     if isinstance(daq, OrcaFile):
@@ -82,7 +83,7 @@ def follow_daq(path: Path | str, follow: Follow, format: str | None = None) -> D
     n_known = len(daq.source.data)
     while (size := follow.wait(path, n_known)) is not None:
         n_known = size
-    return open_daq(path, format)
+    return open_daq(path, format, **options)
 
 
 def _size(path: Path) -> int:

@@ -6,19 +6,12 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from pygama_core.daq.daqfile import Block, DaqFile, register_format
-from pygama_core.daq.fcio import constants as fr
+from pygama_core.daq.daqfile import Block, DaqFile
 from pygama_core.daq.fcio.index import UNLIMITED, Indexer
 from pygama_core.daq.fcio.stream import FcioStream
 from pygama_core.errors import DecodeError
 
 
-def is_fcio(head: bytes) -> bool:
-    """Whether a file's first bytes are the FCIO marker."""
-    return head.startswith(fr.MARKER.to_bytes(4, "little", signed=True) + fr.PROTOCOL)
-
-
-@register_format("fcio", is_fcio)
 class FcioFile(DaqFile):
     """A FlashCam file: one stream, or several one after another."""
 

@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 
 from pygama_core.daq.columns import Column, Record
-from pygama_core.daq.daqfile import Block, DaqFile, register_format
+from pygama_core.daq.daqfile import Block, DaqFile
 from pygama_core.daq.gather import rows_of
-from pygama_core.daq.llama.config import MAGIC, Channel, read_header, start_time
+from pygama_core.daq.llama.config import Channel, read_header, start_time
 from pygama_core.daq.llama.events import Piece, Walker, header_words
 from pygama_core.daq.source import Source
 from pygama_core.errors import ConfigError
@@ -47,12 +47,6 @@ GROUPS = (  # by format bit: the columns, in the order of their words
 )
 
 
-def is_llama(head: bytes) -> bool:
-    """Whether a file's first bytes are the magic number of llamaDAQ."""
-    return head[:4] in MAGIC
-
-
-@register_format("llama", is_llama)
 class LlamaFile(DaqFile):
     """A file written by llamaDAQ.
 
