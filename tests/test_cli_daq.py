@@ -1,5 +1,6 @@
 """The commands that read and write DAQ files, as a user calls them."""
 
+import json
 import subprocess
 import sys
 import threading
@@ -9,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-sys.path[:0] = [str(Path(__file__).resolve().parent / "daq")]
+sys.path.insert(0, str(Path(__file__).resolve().parent / "daq"))
 from compass_streams import FORMATS, records
 from daq_streams import fcio_messages
 from llama_streams import CHANNELS, events
@@ -62,9 +63,8 @@ def test_an_absent_channel_is_an_error_and_with_a_part_a_warning(files, capsys):
 
 def test_output_specification_with_keywords(files, tmp_path):
     spec = tmp_path / "spec.yaml"
-    spec.write_text(
-        f'FCEventDecoder:\n  "{{run}}_{{key}}/raw":\n    key_list: [1104000]\n    out_stream: "{tmp_path}/{{run}}.lh5"\n'
-    )
+    entry = {"key_list": [1104000], "out_stream": f"{tmp_path}/{{run}}.lh5"}
+    spec.write_text(json.dumps({"FCEventDecoder": {"{run}_{key}/raw": entry}}))
     assert main(["daq-to-raw", *files, "--out-spec", str(spec), "--keyword", "run=r007"]) == 0
     assert lh5.read(tmp_path / "r007.lh5", "r007_1104000/raw").n_rows == 12
 
