@@ -6,16 +6,21 @@ HDF5 would run its filters one after another behind a global lock; a chunk compr
 
 from __future__ import annotations
 
+import math
 from collections import deque
+from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import TYPE_CHECKING
 
 import h5py
 import numpy as np
+from h5py import h5d
 
 from pygama_core.errors import LH5Error
 from pygama_core.lh5 import filters
+from pygama_core.lh5.create import Maker
 from pygama_core.lh5.filters import DEFLATE, FLETCHER32, SHUFFLE, Pipeline
 
 if TYPE_CHECKING:
@@ -23,7 +28,33 @@ if TYPE_CHECKING:
 
 CHUNK_BYTES = 128 * 1024
 EMPTY_CHUNK_ROWS = 1024
-MAX_PENDING = 64  # compressed chunks waiting to be stored, per dataset
+PENDING_BYTES = 64 << 20  # rows of one file whose chunks are being compressed or wait to be stored
+INLINE_BYTES = 1 << 15  # a smaller chunk is compressed before another thread has woken up
+
+
+class Pending:
+    """Chunks of one file on their way through the threads, stored in the order in which they were cut."""
+
+    def __init__(self) -> None:
+        self._queue: deque[tuple[int, Future[bytes], Callable[[bytes], None]]] = deque()
+        self._n_bytes = 0
+
+    def put(self, n_bytes: int, filtered: Future[bytes], store: Callable[[bytes], None]) -> None:
+        """Add a chunk of ``n_bytes``; store the oldest ones if there are too many."""
+        self._queue.append((n_bytes, filtered, store))
+        self._n_bytes += n_bytes
+        while self._n_bytes > PENDING_BYTES:
+            self._store_one()
+
+    def drain(self) -> None:
+        """Store all."""
+        while self._queue:
+            self._store_one()
+
+    def _store_one(self) -> None:
+        n_bytes, filtered, store = self._queue.popleft()
+        self._n_bytes -= n_bytes
+        store(filtered.result())
 
 
 @dataclass(frozen=True)
@@ -34,6 +65,8 @@ class Storage:
     compress: bool = True
     fletcher32: bool = False
     codec: Codec | str | None = None  # for the values of waveform tables; "auto" compares
+    pending: Pending = field(default_factory=Pending)
+    maker: Maker = field(default_factory=Maker)
 
     @property
     def codes(self) -> tuple[int, ...]:
@@ -58,13 +91,13 @@ class GrowingDataset:
         self.n_rows = 0
         self._parent, self._name, self._storage = parent, name, storage
         self._pipeline = Pipeline(storage.codes, like.dtype.itemsize)
-        self._row_bytes = max(1, like.dtype.itemsize * int(np.prod(self.row_shape, dtype=np.int64)))
+        self._row_bytes = max(1, like.dtype.itemsize * math.prod(self.row_shape))
         self._chunk_rows = max(1, CHUNK_BYTES // self._row_bytes)
         self._waiting: list[np.ndarray] = []
         self._n_waiting = 0
-        self._n_stored = 0
-        self._pending: deque[tuple[int, Future[bytes]]] = deque()
-        self._dataset: h5py.Dataset | None = None
+        self._n_cut = 0  # rows that were cut into chunks
+        self._extent = 0  # rows of the dataset in the file
+        self._dataset: h5d.DatasetID | None = None
 
     def append(self, values: np.ndarray) -> None:
         """Add rows; raise LH5Error if they differ from the earlier ones in dtype or shape."""
@@ -92,43 +125,39 @@ class GrowingDataset:
     def _store_whole(self, values: np.ndarray) -> np.ndarray:
         """Store whole chunks that need no filter, straight from the caller's memory; return the rows left over."""
         while not self._n_waiting and len(values) >= self._chunk_rows:
-            self._store(self._n_stored, np.ascontiguousarray(values[: self._chunk_rows]))
-            self._n_stored += self._chunk_rows
+            self._store(self._n_cut, np.ascontiguousarray(values[: self._chunk_rows]))
+            self._n_cut += self._chunk_rows
             values = values[self._chunk_rows :]
         if self._n_waiting and len(values) >= self._chunk_rows - self._n_waiting:
             n = self._chunk_rows - self._n_waiting
             whole = np.concatenate([*self._waiting, values[:n]])
             self._waiting, self._n_waiting = [], 0
-            self._store(self._n_stored, whole)
-            self._n_stored += self._chunk_rows
+            self._store(self._n_cut, whole)
+            self._n_cut += self._chunk_rows
             return self._store_whole(values[n:])
         return values
 
-    def finish(self) -> h5py.Dataset:
+    def finish(self) -> h5d.DatasetID:
         """Store what is left and return the dataset, now of its final shape."""
-        if not self._n_stored:
+        if not self._n_cut:
             self._chunk_rows = self._n_waiting or EMPTY_CHUNK_ROWS
         if self._n_waiting:
             self._submit()
-        dataset = self._create() if self._dataset is None else self._dataset
-        dataset.resize(self.n_rows, axis=0)
-        while self._pending:
-            self._store_one()
+        self._storage.pending.drain()
+        dataset = self._grown(self.n_rows)
+        self._waiting = []
         return dataset
 
-    def _create(self) -> h5py.Dataset:
-        compress = self._storage.compress
-        self._dataset = self._parent.create_dataset(
-            self._name,
-            shape=(0, *self.row_shape),
-            maxshape=(None, *(n or None for n in self.row_shape)),  # HDF5 has no chunk of length 0
-            dtype=self.dtype,
-            chunks=(self._chunk_rows, *(max(1, n) for n in self.row_shape)),
-            shuffle=compress,
-            compression="gzip" if compress else None,
-            compression_opts=4 if compress else None,  # recorded in the file; a reader does not need it
-            fletcher32=self._storage.fletcher32,
-        )
+    def _grown(self, n_rows: int) -> h5d.DatasetID:
+        """Return the dataset with room for some rows."""
+        if self._dataset is None:
+            chunk = (self._chunk_rows, *(max(1, n) for n in self.row_shape))
+            make, codes = self._storage.maker.dataset, self._storage.codes
+            self._dataset = make(self._parent, self._name, self.dtype, (n_rows, *self.row_shape), chunk, codes)
+            self._extent = n_rows
+        elif n_rows > self._extent:
+            self._dataset.set_extent((n_rows, *self.row_shape))
+            self._extent = n_rows
         return self._dataset
 
     def _submit(self) -> None:
@@ -137,18 +166,14 @@ class GrowingDataset:
             padding = np.zeros((self._chunk_rows - len(chunk), *self.row_shape), self.dtype)
             chunk = np.concatenate([chunk, padding])
         self._waiting, self._n_waiting = [], 0
-        if chunk.size:
-            self._pending.append((self._n_stored, self._storage.pool.submit(self._pipeline.encode, chunk)))
-        self._n_stored += len(chunk)
-        while len(self._pending) > MAX_PENDING:
-            self._store_one()
-
-    def _store_one(self) -> None:
-        first_row, stored = self._pending.popleft()
-        self._store(first_row, stored.result())
+        first, self._n_cut = self._n_cut, self._n_cut + len(chunk)
+        if 0 < chunk.nbytes <= INLINE_BYTES:
+            self._store(first, self._pipeline.encode(chunk))
+        elif chunk.size:
+            filtered = self._storage.pool.submit(self._pipeline.encode, chunk)
+            self._storage.pending.put(chunk.nbytes, filtered, partial(self._store, first))
 
     def _store(self, first_row: int, chunk: bytes | np.ndarray) -> None:
-        dataset = self._create() if self._dataset is None else self._dataset
-        if dataset.shape[0] <= first_row:
-            dataset.resize(first_row + self._chunk_rows, axis=0)
-        dataset.id.write_direct_chunk((first_row, *(0 for _ in self.row_shape)), chunk)
+        # never beyond the rows there are: to make a dataset smaller, HDF5 would decode its last chunk
+        dataset = self._grown(min(first_row + self._chunk_rows, self.n_rows))
+        dataset.write_direct_chunk((first_row, *(0 for _ in self.row_shape)), chunk)

@@ -23,6 +23,7 @@ DEFLATE, SHUFFLE, FLETCHER32, ZSTD = 1, 2, 3, 32015
 OURS = frozenset({DEFLATE, SHUFFLE, FLETCHER32, ZSTD})
 FOREIGN = {4: "szip", 32000: "lzf", 32001: "blosc", 32004: "lz4", 32008: "bitshuffle", 32013: "zfp", 32026: "blosc2"}
 DEFLATE_LEVEL = 1  # isal's levels are 0-3; 1 is as small as zlib's 4 on shuffled waveforms, at a tenth of the time
+DEFLATE_RECORDED = 4  # the level that files name; a reader does not need it
 COMPILED_FROM = 1 << 22  # [bytes] in one call; below it, importing the compiler costs more than it saves
 CHECKSUM_BYTES = 4
 

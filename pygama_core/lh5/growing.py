@@ -15,18 +15,6 @@ from pygama_core.lh5.types import Array, Attrs, EncodedArray, LH5Object, Table, 
 WIDE_OFFSETS = 1 << 32  # [bytes] of encoded data from which offsets have 64 bits
 
 
-def set_attrs(obj: h5py.Group | h5py.Dataset, datatype: str, attrs: Attrs) -> None:
-    """Set ``datatype`` and all other attributes; raise LH5Error for one that is no scalar."""
-    if datatype:
-        obj.attrs["datatype"] = datatype
-    for name, value in attrs.items():
-        if name == "datatype":
-            continue
-        if not isinstance(value, str | int | float | np.generic):
-            raise LH5Error(f"{obj.name}: attribute {name!r} is a {type(value).__name__}; only scalars can be stored")
-        obj.attrs[name] = value
-
-
 def storable(values: np.ndarray, where: str) -> np.ndarray:
     """Return the array as it is stored: bool as uint8, text as UTF-8 bytes, native byte order."""
     if values.dtype == bool:
@@ -59,7 +47,7 @@ class GrowingArray(Growing):
     def __init__(self, parent: h5py.Group, name: str, obj: Array, storage: Storage) -> None:
         where = f"{parent.name.rstrip('/')}/{name}"
         stored = storable(obj.values, where)
-        self._dataset = GrowingDataset(parent, name, stored, storage)
+        self._dataset, self._maker = GrowingDataset(parent, name, stored, storage), storage.maker
         kind = obj.values.dtype if obj.values.dtype.kind not in "UO" else np.dtype("S1")
         self._datatype = checked_datatype(obj.datatype, kind, stored.ndim, where)
         self._kind, self._given, self._attrs = kind.kind, obj.datatype, obj.attrs
@@ -74,14 +62,14 @@ class GrowingArray(Growing):
         self._dataset.append(storable(obj.values, where))
 
     def finish(self) -> None:
-        set_attrs(self._dataset.finish(), self._datatype, self._attrs)
+        self._maker.set_attrs(self._dataset.finish(), self._datatype, self._attrs)
 
 
 class GrowingRagged(Growing):
     """A vector of vectors of any depth."""
 
     def __init__(self, parent: h5py.Group, name: str, obj: VectorOfVectors, storage: Storage) -> None:
-        self._group = parent.create_group(name)
+        self._group, self._maker = storage.maker.group(parent, name), storage.maker
         self._attrs, self._element = obj.attrs, obj.element
         self._offset = 0
         self._flat = grow(self._group, "flattened_data", self._inner(obj, len(obj.flattened_data)), storage)
@@ -115,32 +103,32 @@ class GrowingRagged(Growing):
     def finish(self) -> None:
         self._flat.finish()
         self._ends.finish()
-        set_attrs(self._group, self._datatype, self._attrs)
+        self._maker.set_attrs(self._group.id, self._datatype, self._attrs)
 
 
 class GrowingEncoded(Growing):
     """Waveforms in a codec: encoded here, or handed over encoded."""
 
     def __init__(self, parent: h5py.Group, name: str, obj: EncodedArray, storage: Storage) -> None:
-        self._group = parent.create_group(name)
+        self._group = storage.maker.group(parent, name)
         self._first, self._storage = obj, storage
-        self._data = self._group.create_group("encoded_data")
+        self._data = storage.maker.group(self._group, "encoded_data")
         no_bytes = np.empty(0, np.uint8)
         self._bytes = GrowingArray(self._data, "flattened_data", Array(no_bytes), storage.uncompressed())
         self._ends: list[np.ndarray] = []
         self._n_bytes = 0
         self._sizes: GrowingArray | None = None
         if isinstance(obj.decoded_size, int):
-            size = self._group.create_dataset("decoded_size", data=obj.decoded_size)
-            set_attrs(size, "real", {})
+            size = storage.maker.number(self._group, "decoded_size", obj.decoded_size)
+            storage.maker.set_attrs(size, "real", {})
             self._datatype = "array_of_encoded_equalsized_arrays<1,1>{real}"
         else:
             self._sizes = GrowingArray(self._group, "decoded_size", Array(obj.decoded_size), storage)
             self._datatype = "array<1>{encoded_array<1>{real}}"
         if obj.dtype is not None:
             # Julia's way to record the type of the samples, which the reference does not know and leaves alone
-            sample = self._group.create_dataset("sample_data", data=np.zeros((), obj.dtype))
-            set_attrs(sample, "real", {})
+            sample = storage.maker.number(self._group, "sample_data", np.zeros((), obj.dtype))
+            storage.maker.set_attrs(sample, "real", {})
 
     def append(self, obj: LH5Object) -> None:
         from pygama_core.lh5 import codecs
@@ -175,17 +163,19 @@ class GrowingEncoded(Growing):
         growing = GrowingArray(self._data, "cumulative_length", offsets, self._storage)
         growing.append(offsets)
         growing.finish()
-        set_attrs(self._data, "array<1>{array<1>{real}}", {})
+        set_attrs = self._storage.maker.set_attrs
+        set_attrs(self._data.id, "array<1>{array<1>{real}}", {})
         if self._sizes is not None:
             self._sizes.finish()
-        set_attrs(self._group, self._datatype, {**self._first.attrs, **self._first.codec})
+        set_attrs(self._group.id, self._datatype, {**self._first.attrs, **self._first.codec})
 
 
 class GrowingTable(Growing):
     """A table; the samples of a waveform table are encoded if the writer has a codec."""
 
     def __init__(self, parent: h5py.Group, name: str, obj: Table, storage: Storage) -> None:
-        self._group = parent.create_group(name)
+        self._datatype = composite_datatype("table", obj)
+        self._group, self._maker = storage.maker.group(parent, name), storage.maker
         self._attrs = obj.attrs
         self._columns: dict[str, Growing] = {}
         for column in sorted(obj):
@@ -206,7 +196,7 @@ class GrowingTable(Growing):
     def finish(self) -> None:
         for column in self._columns.values():
             column.finish()
-        set_attrs(self._group, composite_datatype("table", self._columns), self._attrs)
+        self._maker.set_attrs(self._group.id, self._datatype, self._attrs)
 
 
 def _maybe_encoded(

@@ -16,8 +16,9 @@ from pygama_core.atomic import replacing
 from pygama_core.errors import LH5Error
 from pygama_core.lh5 import histograms
 from pygama_core.lh5.chunks import Storage
+from pygama_core.lh5.create import Maker, new_file
 from pygama_core.lh5.datatypes import composite_datatype
-from pygama_core.lh5.growing import Growing, grow, set_attrs
+from pygama_core.lh5.growing import Growing, grow
 from pygama_core.lh5.types import Column, Histogram, LH5Object, Scalar, Struct, View
 
 if TYPE_CHECKING:
@@ -62,7 +63,7 @@ class Writer:
             partial = stack.enter_context(replacing(self.path))
             pool = stack.enter_context(ThreadPoolExecutor(self._n_threads))
             self._storage = Storage(pool, fletcher32=self._fletcher32, codec=self._codec)
-            self._file = stack.enter_context(h5py.File(partial, "w", locking=False))
+            self._file = stack.enter_context(new_file(partial))
             self._stack = stack.pop_all()
         return self
 
@@ -123,21 +124,22 @@ def _write_single(parent: h5py.Group, name: str, obj: LH5Object, storage: Storag
     if isinstance(obj, Histogram):
         obj = histograms.to_struct(obj)
     if isinstance(obj, Scalar):
-        _write_scalar(parent, name, obj)
+        _write_scalar(parent, name, obj, storage.maker)
     elif isinstance(obj, View):
-        _write_view(parent, name, obj)
+        _write_view(parent, name, obj, storage.maker)
     elif isinstance(obj, Struct):
-        group = parent.create_group(name)
+        datatype = composite_datatype("struct", obj.members)
+        group = storage.maker.group(parent, name)
         for member in sorted(obj.members):
             _write_single(group, member, obj.members[member], storage)
-        set_attrs(group, composite_datatype("struct", obj.members), obj.attrs)
+        storage.maker.set_attrs(group.id, datatype, obj.attrs)
     else:
         growing = grow(parent, name, obj, storage)
         growing.append(obj)
         growing.finish()
 
 
-def _write_scalar(parent: h5py.Group, name: str, obj: Scalar) -> None:
+def _write_scalar(parent: h5py.Group, name: str, obj: Scalar, maker: Maker) -> None:
     value = obj.value
     stored: Any = value
     if isinstance(value, str | bytes):
@@ -150,14 +152,14 @@ def _write_scalar(parent: h5py.Group, name: str, obj: Scalar) -> None:
         datatype = "real"
     else:
         raise LH5Error(f"{parent.name}/{name}: a {type(value).__name__} cannot be stored as a scalar")
-    set_attrs(parent.create_dataset(name, data=stored), obj.element or datatype, obj.attrs)
+    maker.set_attrs(parent.create_dataset(name, data=stored).id, obj.element or datatype, obj.attrs)
 
 
-def _write_view(parent: h5py.Group, name: str, view: View) -> None:
+def _write_view(parent: h5py.Group, name: str, view: View, maker: Maker) -> None:
     group = parent.create_group(name)
     target = f"/{view.target.strip('/')}"
     if not view.file and target not in group.file:
         raise LH5Error(f"{group.name}: a view of {target!r}, which was not written")
     group["data"] = h5py.ExternalLink(view.file, target) if view.file else h5py.SoftLink(target)
     group["entries"] = view.entries
-    set_attrs(group, "view{slices}" if view.entries.ndim == 2 else "view{entries}", view.attrs)
+    maker.set_attrs(group.id, "view{slices}" if view.entries.ndim == 2 else "view{entries}", view.attrs)
