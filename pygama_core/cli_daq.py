@@ -70,13 +70,16 @@ def daq_to_raw(args: argparse.Namespace) -> None:
 
 
 def _options(args: argparse.Namespace, names: ChannelMap, progress: Any) -> RawOptions:
-    from pygama_core.daq.follow import Follow
     from pygama_core.daq.selection import Selection
     from pygama_core.tiers.daq_to_raw import RawOptions
 
     if args.idle is not None and not args.follow:
         raise ConfigError("--idle: only with --follow")
-    follow = None if not args.follow else Follow() if args.idle is None else Follow(idle=args.idle)
+    follow = None
+    if args.follow:
+        from pygama_core.daq.follow import Follow
+
+        follow = Follow() if args.idle is None else Follow(idle=args.idle)
     channels = None if args.channels is None else _channels(args.channels, names)
     told = {
         "settings": args.compass_settings,

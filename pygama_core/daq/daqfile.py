@@ -17,6 +17,7 @@ from pygama_core.errors import ConfigError, DecodeError
 from pygama_core.lh5.types import Array, Scalar, Struct, Table
 
 BLOCK_BYTES = 32 << 20  # beyond, the allocator gives memory back each time, and fresh pages cost as much as copying
+CHANNELS_PER_BLOCK = 32  # with more, pieces are up to 4 blocks long: each table has a cost in each piece
 RELEASE_BYTES = 256 << 20  # decoded between two releases of the mapped file
 
 Key: TypeAlias = int | str
@@ -60,7 +61,7 @@ class DaqFile(abc.ABC):
 
     def blocks(
         self,
-        max_bytes: int = BLOCK_BYTES,
+        max_bytes: int | None = None,
         max_events: int | None = None,
         selection: Selection | None = None,
     ) -> Iterator[Block]:
@@ -68,7 +69,8 @@ class DaqFile(abc.ABC):
 
         Parameters
         ----------
-        max_bytes : input decoded at a time [bytes]; bounds the memory used to about three times as much
+        max_bytes : input decoded at a time [bytes]; bounds the memory used to about three times as much; None takes
+            32 to 128 MB as there are channels
         max_events : stop after this many event records (ORCA: packets of waveforms or FCIO records); None reads all
         selection : channels and range of records to keep; reading stops behind the range
 
@@ -105,8 +107,13 @@ class DaqFile(abc.ABC):
                 self._tally.saw_packets(int(ids.min()), int(ids.max()))
 
     @abc.abstractmethod
-    def _decode(self, max_bytes: int, max_events: int | None) -> Iterator[Block]:
+    def _decode(self, max_bytes: int | None, max_events: int | None) -> Iterator[Block]:
         """Yield the blocks and fill the tally."""
+
+
+def piece_bytes(max_bytes: int | None, n_channels: int = 1) -> int:
+    """Return how much of a file to decode at a time [bytes], unless it is told."""
+    return max_bytes or BLOCK_BYTES * min(max(n_channels // CHANNELS_PER_BLOCK, 1), 4)
 
 
 def _memory(block: Block) -> int:

@@ -22,7 +22,7 @@ from pygama_core.daq.compass.layout import (
 )
 from pygama_core.daq.compass.records import MAX_SAMPLES, N_BOARDS, Piece, Walker
 from pygama_core.daq.compass.settings import Board, read_settings, settings_beside
-from pygama_core.daq.daqfile import Block, DaqFile
+from pygama_core.daq.daqfile import Block, DaqFile, piece_bytes
 from pygama_core.daq.fcio.events import split_by_key
 from pygama_core.daq.gather import rows_of
 from pygama_core.daq.sniff import compass_word
@@ -121,13 +121,13 @@ class CompassFile(DaqFile):
         }
         return sorted(LAYOUTS.values(), key=lambda layout: is_unlikely[layout.name])
 
-    def _decode(self, max_bytes: int, max_events: int | None) -> Iterator[Block]:
+    def _decode(self, max_bytes: int | None, max_events: int | None) -> Iterator[Block]:
         yield Block(HEADER, HEADER, self._header())
         if not self.boards and self.layout.has_waveform:
             self._tally.note(NO_SETTINGS)
         walker = Walker(self.source.data, self._start, self.layout.places)
-        left = max_events
-        while left != 0 and (piece := walker.next(max_bytes, 1 << 62 if left is None else left)) is not None:
+        n_bytes, left = piece_bytes(max_bytes), max_events
+        while left != 0 and (piece := walker.next(n_bytes, 1 << 62 if left is None else left)) is not None:
             left = None if left is None else left - len(piece.starts)
             for start, stop in piece.gaps.tolist():
                 self._tally.gap(start, stop)

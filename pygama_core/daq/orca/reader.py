@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from pygama_core.daq.columns import with_waveform
-from pygama_core.daq.daqfile import Block, DaqFile
+from pygama_core.daq.daqfile import Block, DaqFile, piece_bytes
 from pygama_core.daq.fcio.index import UNLIMITED, Indexer
 from pygama_core.daq.fcio.stream import FcioStream
 from pygama_core.daq.gather import rows_of
@@ -62,11 +62,14 @@ class OrcaFile(DaqFile):
         self._names: dict[str, int] = {}
         self._seen: set[int] = set()
 
-    def _decode(self, max_bytes: int, max_events: int | None) -> Iterator[Block]:
-        walker = Walker(self.source.data)
+    def _decode(self, max_bytes: int | None, max_events: int | None) -> Iterator[Block]:
+        walker = self._walker()
         header = OrcaHeader({}, (), {})
         left = UNLIMITED if max_events is None else max_events
-        while left > 0 and (packets := walker.next(_ids(header), max_bytes, left)) is not None:
+        while (
+            left > 0
+            and (packets := walker.next(_ids(header), piece_bytes(max_bytes, header.n_channels), left)) is not None
+        ):
             names = [HEADER_NAME, *(name for _, name in header.decoders)]
             self._count(packets, names)
             packets = packets.pick(packets.row >= 0)
@@ -84,6 +87,9 @@ class OrcaFile(DaqFile):
         if left <= 0:
             self._tally.note(f"reading stopped after {max_events} packets, as asked for")
         yield from self._empty_channels(header)
+
+    def _walker(self) -> Walker:
+        return Walker(self.source.data)
 
     def _read_header(self, header: OrcaHeader, start: int, stop: int) -> OrcaHeader:
         """Decode a header packet; a damaged one behind the first leaves the one before in force."""
