@@ -135,12 +135,20 @@ def _progress(args: argparse.Namespace) -> contextlib.AbstractContextManager[Any
     argument("--key", required=True, help="cycle to simulate, such as demo-p01-r001-cal-20260101T000000Z"),
     argument("--daq", type=Path, required=True, metavar="FILE", help="DAQ file to write"),
     argument("--truth", type=Path, metavar="FILE", help="LH5 file of the truth to write"),
+    argument("--format", metavar="NAME", help="fcio, orca-flashcam, compass, ...; default: that of the cycle's run"),
+    argument("--write-channelmap", type=Path, metavar="FILE", help="channel map with the numbers of that format"),
 )
 def simulate(args: argparse.Namespace) -> None:
-    """Write a simulated DAQ cycle with known truth."""
+    """Write a simulated DAQ cycle with known truth, compressed if its name ends in .gz, .bz2 or .zst."""
+    from pygama_core.atomic import replacing
     from pygama_core.sim.experiment import simulate_cycle
     from pygama_core.sim.settings import load_channelmap, load_settings
 
     settings = load_settings(args.settings)
-    simulate_cycle(settings, load_channelmap(args.channelmap), args.key, args.daq, args.truth)
+    channels = load_channelmap(args.channelmap)
+    written = simulate_cycle(settings, channels, args.key, args.daq, args.truth, format=args.format)
+    if args.write_channelmap:
+        entries = [f"{c.name}: {{rawid: {c.rawid}, system: {c.system}}}\n" for c in written.values()]
+        with replacing(args.write_channelmap) as partial:
+            partial.write_text("".join(entries))
     say([f"{args.daq}: {args.daq.stat().st_size / 1e6:.1f} MB"])
