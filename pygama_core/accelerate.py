@@ -1,10 +1,10 @@
 """The only place that knows numba: options, the compiled-code cache and its lock.
 
-Every kernel declares its signatures, so that it is compiled when its module is imported, never in the middle of a
-job. A module's cache directory is named by a digest of everything its compiled code depends on: its source and those
-of the kernel modules it imports (which numba itself does not track), numba, Python, CPU. Until :func:`mark_complete`
-was called for the module, each compilation holds an exclusive lock of its kernel: jobs that start together compile
-each kernel once, whoever comes first.
+Every kernel that Python calls declares its signatures, so that it is compiled when its module is imported, never in the
+middle of a job. A function that only kernels call is a :func:`kernel_part`. A module's cache directory is named by a
+digest of everything its compiled code depends on: its source and those of the kernel modules it imports (which numba
+itself does not track), numba, Python, CPU. Until :func:`mark_complete` was called for the module, each compilation
+holds an exclusive lock of its kernel: jobs that start together compile each kernel once, whoever comes first.
 """
 
 from __future__ import annotations
@@ -116,6 +116,13 @@ def jit(*signatures: str, **options: Any) -> Callable[[Callable[..., Any]], Call
             return njit(list(signatures), **{**_without_nopython(JIT_OPTIONS), **options})(function)
 
     return decorate
+
+
+def kernel_part(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Declare a function that only kernels call: it is compiled into them, so that nothing of its own is loaded."""
+    from numba import njit
+
+    return njit(**{**_without_nopython(JIT_OPTIONS), "cache": False})(function)  # type: ignore[no-any-return]
 
 
 def gufunc(signatures: list[str], layout: str) -> Callable[[Callable[..., Any]], Any]:

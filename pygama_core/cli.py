@@ -8,53 +8,17 @@ from __future__ import annotations
 import argparse
 import os
 import sys
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from pygama_core import __version__, cli_lh5
+from pygama_core import __version__, cli_daq, cli_lh5
+from pygama_core.cli_command import CHANNELMAP, COMMANDS, argument, command
+from pygama_core.cli_command import channelmap as _channelmap
+from pygama_core.cli_command import say as _say
+from pygama_core.cli_command import warn as _warn
 from pygama_core.errors import ConfigError, PygamaError
 
-if TYPE_CHECKING:
-    from pygama_core.channelmap import ChannelMap
-
-
-@dataclass(frozen=True)
-class Argument:
-    """One argument of a command, as argparse takes it."""
-
-    names: tuple[str, ...]
-    options: dict[str, Any]
-
-
-@dataclass(frozen=True)
-class Command:
-    """One command: its help is the first line of the function's docstring."""
-
-    run: Callable[[argparse.Namespace], None]
-    arguments: tuple[Argument, ...]
-
-
-COMMANDS: dict[str, Command] = {}
-
-
-def argument(*names: str, **options: Any) -> Argument:
-    """Declare an argument."""
-    return Argument(names, options)
-
-
-def command(*arguments: Argument) -> Callable[[Callable[[argparse.Namespace], None]], Any]:
-    """Register a function as the command of its name."""
-
-    def register(function: Callable[[argparse.Namespace], None]) -> Callable[[argparse.Namespace], None]:
-        COMMANDS[function.__name__.replace("_", "-")] = Command(function, arguments)
-        return function
-
-    return register
-
-
-CHANNELMAP = argument("--channelmap", type=Path, metavar="FILE", help="detector name -> rawid and system")
 CONFIGS = argument(
     "--config", action="append", default=[], metavar="SYSTEM=FILE", help="configuration of a system; may be repeated"
 )
@@ -65,28 +29,6 @@ SYSTEMS = argument("--system", action="append", default=[], help="system to cali
 THREADS = argument("--threads", type=int, metavar="N", help="threads to use; default: all cores")
 OUTPUT = argument("--output", type=Path, required=True, metavar="FILE", help="file to write")
 SETTINGS = argument("--settings", type=Path, metavar="FILE", help="settings of the step")
-
-
-def _say(lines: Iterable[str]) -> None:
-    for line in lines:
-        print(line, flush=True)
-
-
-def _warn(warnings: Iterable[str]) -> None:
-    """Print warnings of the form "subject: text"; one line for all subjects of the same text."""
-    subjects: dict[str, list[str]] = {}
-    for warning in warnings:
-        subject, _, text = warning.partition(": ")
-        subjects.setdefault(text, []).append(subject)
-    for text, named in subjects.items():
-        counted = f" ({len(named)})" if len(named) > 1 else ""
-        print(f"warning: {', '.join(named)}{counted}: {text}", file=sys.stderr, flush=True)
-
-
-def _channelmap(args: argparse.Namespace) -> ChannelMap:
-    from pygama_core.channelmap import ChannelMap
-
-    return ChannelMap.read(args.channelmap)
 
 
 def _system_configs(texts: Iterable[str]) -> dict[str, Path]:
@@ -106,22 +48,6 @@ def _parameters(args: argparse.Namespace) -> dict[str, Any]:
     from pygama_core.par.database import merge_files
 
     return _channelmap(args).by_table(merge_files(args.parameters).merged)
-
-
-@command(
-    argument("daq_file", type=Path, help="DAQ file, possibly .gz, .bz2 or .zst"),
-    argument("raw_file", type=Path, help="LH5 file to write"),
-    CHANNELMAP,
-    argument("--format", help="decoder to use; default: found from the content"),
-    argument("--n-max", type=int, metavar="N", help="stop after N events"),
-)
-def daq_to_raw(args: argparse.Namespace) -> None:
-    """Decode a DAQ file to raw LH5."""
-    from pygama_core.tiers.daq_to_raw import daq_to_raw
-
-    names = _channelmap(args).names or None
-    summary = daq_to_raw(args.daq_file, args.raw_file, format=args.format, names=names, n_max=args.n_max)
-    _say([str(summary)])
 
 
 @command(
@@ -264,23 +190,6 @@ def hit_to_evt(args: argparse.Namespace) -> None:
 
 
 @command(
-    argument("settings", type=Path, help="simulation settings"),
-    CHANNELMAP,
-    argument("--key", required=True, help="cycle to simulate, such as demo-p01-r001-cal-20260101T000000Z"),
-    argument("--daq", type=Path, required=True, metavar="FILE", help="DAQ file to write"),
-    argument("--truth", type=Path, metavar="FILE", help="LH5 file of the truth to write"),
-)
-def simulate(args: argparse.Namespace) -> None:
-    """Write a simulated DAQ cycle with known truth."""
-    from pygama_core.sim.experiment import simulate_cycle
-    from pygama_core.sim.settings import load_channelmap, load_settings
-
-    settings = load_settings(args.settings)
-    simulate_cycle(settings, load_channelmap(args.channelmap), args.key, args.daq, args.truth)
-    _say([f"{args.daq}: {args.daq.stat().st_size / 1e6:.1f} MB"])
-
-
-@command(
     argument("--chain", type=Path, nargs="*", default=[], metavar="FILE", help="compile only what these chains use"),
     argument("--output", type=Path, metavar="FILE", help="file to write what was compiled to"),
 )
@@ -308,7 +217,7 @@ def parser() -> argparse.ArgumentParser:
     main_parser.add_argument("--version", action="version", version=__version__)
     main_parser.add_argument("--traceback", action="store_true", help="show where in the program an error arose")
     commands = main_parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
-    for name, entry in COMMANDS.items():
+    for name, entry in (cli_daq.COMMANDS | COMMANDS).items():
         text = (entry.run.__doc__ or "").splitlines()[0]
         sub = commands.add_parser(name, help=text, description=text)
         for declared in entry.arguments:

@@ -6,9 +6,10 @@ Only whole records are decoded; what the file ends with waits for more bytes, an
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -16,15 +17,14 @@ from pygama_core.daq.daqfile import Block, DaqFile, open_daq
 from pygama_core.daq.fcio import constants as fr
 from pygama_core.daq.fcio.index import UNLIMITED, Index, Indexer
 from pygama_core.daq.fcio.reader import FcioFile
-from pygama_core.daq.fcio.stream import FcioStream
 from pygama_core.daq.orca import packets as pk
-from pygama_core.daq.orca.header import HEADER_NAME, OrcaHeader
+from pygama_core.daq.orca.header import OrcaHeader
 from pygama_core.daq.orca.packets import Packets, Walker
-from pygama_core.daq.orca.reader import EVENT_KINDS, OrcaFile, _ids, _kinds
+from pygama_core.daq.orca.reader import OrcaFile
 from pygama_core.daq.orca.run import RUN
 from pygama_core.daq.source import Source, is_compressed, map_bytes
 from pygama_core.errors import ConfigError, DecodeError
-from pygama_core.lh5.types import Scalar, Table
+from pygama_core.lh5.types import Table
 
 HEAD_BYTES = 4096  # waited for before the format is looked for
 MAX_HELD_BACK = 64 << 20  # [bytes] of damage at the end of the file that may still turn out to be a record
@@ -58,7 +58,7 @@ class Follow:
         return size
 
 
-def follow_daq(path: Path | str, follow: Follow, format: str | None = None) -> DaqFile:
+def follow_daq(path: Path | str, follow: Follow, format: str | None = None, **options: Any) -> DaqFile:
     """Open a DAQ file that may still grow; its blocks come as they are written.
 
     FCIO and ORCA files are decoded while they grow. A file of another format is waited for and then read.
@@ -72,7 +72,7 @@ def follow_daq(path: Path | str, follow: Follow, format: str | None = None) -> D
         pass
     if is_compressed(_head(path)):
         raise DecodeError(f"{path}: a compressed file cannot be followed; wait until it is complete and read it then")
-    daq = open_daq(path, format)
+    daq = open_daq(path, format, **options)
     if isinstance(daq, FcioFile):
         return _FollowedFcio(daq.source, follow)
     if isinstance(daq, OrcaFile):
@@ -82,7 +82,7 @@ def follow_daq(path: Path | str, follow: Follow, format: str | None = None) -> D
     n_known = len(daq.source.data)
     while (size := follow.wait(path, n_known)) is not None:
         n_known = size
-    return open_daq(path, format)
+    return open_daq(path, format, **options)
 
 
 def _size(path: Path) -> int:
@@ -109,16 +109,25 @@ def _grown(source: Source, follow: Follow) -> Source | None:
 
 
 class _GrowingIndexer(Indexer):
-    """An indexer that leaves the end of the stream for later."""
+    """An indexer that leaves the end of the stream for later, and waits for more of it."""
 
-    def extend(self, data: np.ndarray) -> None:
-        """Continue in a longer version of the stream."""
-        self.data = data
-        self.ranges[0, 1] = len(data)
+    grow: Callable[[], np.ndarray | None]
+    _is_final = False
 
-    def next_whole(self, sizes: np.ndarray, max_bytes: int, max_events: int) -> Index | None:
-        """Index as ``next`` does, but leave the last record: more frames of it, or of what it announces, may follow."""
-        index = self.next(sizes, max_bytes, max_events)
+    def next(self, sizes: np.ndarray, max_bytes: int = UNLIMITED, max_events: int = UNLIMITED) -> Index | None:
+        while not self._is_final:
+            if (index := self._next_whole(sizes, max_bytes, max_events)) is not None:
+                return index
+            if (data := self.grow()) is None:
+                self._is_final = True
+            else:
+                self.data = data
+                self.ranges[0, 1] = len(data)
+        return super().next(sizes, max_bytes, max_events)
+
+    def _next_whole(self, sizes: np.ndarray, max_bytes: int, max_events: int) -> Index | None:
+        """Index, but leave the last record: more frames of it, or of what it announces, may follow."""
+        index = super().next(sizes, max_bytes, max_events)
         if index is None:
             return None
         tags = index.records[:, fr.TAG]
@@ -149,40 +158,37 @@ class _FollowedFcio(FcioFile):
         super().__init__(source)
         self._follow = follow
 
-    def _decode(self, max_bytes: int, max_events: int | None) -> Iterator[Block]:
-        stream = FcioStream(self._tally)
+    def _indexer(self) -> Indexer:
         indexer = _GrowingIndexer(self.source.data, np.array([[0, len(self.source.data)]], np.int64), scan=True)
-        left = UNLIMITED if max_events is None else max_events
-        is_final = False
-        while left > 0:
-            index = (indexer.next if is_final else indexer.next_whole)(stream.sizes, max_bytes, left)
-            if index is not None:
-                left -= index.n_events
-                yield from stream.decode(index)
-            elif is_final:
-                break
-            elif (source := _grown(self.source, self._follow)) is None:
-                is_final = True
-            else:
-                self.source = source
-                indexer.extend(source.data)
-        if stream.config is None:
-            raise DecodeError(f"{self.source.path}: no Config record in {len(self.source.data)} bytes, and none came")
-        if left <= 0:
-            self._tally.note(f"reading stopped after {max_events} event records, as asked for")
-        yield from stream.empty_channels()
+        indexer.grow = self._grow
+        return indexer
+
+    def _grow(self) -> np.ndarray | None:
+        source = _grown(self.source, self._follow)
+        self.source = source or self.source
+        return None if source is None else source.data
 
 
 class _GrowingWalker(Walker):
-    """A walker that leaves the end of the file for later."""
+    """A walker that leaves the end of the file for later, and waits for more of it."""
 
-    def extend(self, data: np.ndarray) -> None:
-        """Continue in a longer version of the file."""
-        self._data = data
+    def __init__(self, data: np.ndarray, grow: Callable[[], np.ndarray | None]) -> None:
+        super().__init__(data)
+        self._grow, self._is_final = grow, False
 
-    def next_whole(self, ids: np.ndarray, max_bytes: int, max_events: int) -> Packets | None:
-        """Index as ``next`` does, but leave what the file ends with if it is no whole packet."""
-        packets = self.next(ids, max_bytes, max_events)
+    def next(self, ids: np.ndarray, max_bytes: int, max_events: int) -> Packets | None:
+        while not self._is_final:
+            if (packets := self._next_whole(ids, max_bytes, max_events)) is not None:
+                return packets
+            if (data := self._grow()) is None:
+                self._is_final = True
+            else:
+                self._data = data
+        return super().next(ids, max_bytes, max_events)
+
+    def _next_whole(self, ids: np.ndarray, max_bytes: int, max_events: int) -> Packets | None:
+        """Index, but leave what the file ends with if it is no whole packet."""
+        packets = super().next(ids, max_bytes, max_events)
         if packets is None or packets.row[-1] >= 0 or packets.stop[-1] < len(self._data):
             return packets
         if packets.stop[-1] - packets.start[-1] >= MAX_HELD_BACK:
@@ -198,40 +204,17 @@ class _FollowedOrca(OrcaFile):
         self._follow = follow
         self._is_over = False
 
-    def _decode(self, max_bytes: int, max_events: int | None) -> Iterator[Block]:
-        walker = _GrowingWalker(self.source.data)
-        header = OrcaHeader({}, (), {})
-        left = UNLIMITED if max_events is None else max_events
-        is_final = False
-        while left > 0:
-            packets = (walker.next if is_final else walker.next_whole)(_ids(header), max_bytes, left)
-            if packets is not None:
-                names = [HEADER_NAME, *(name for _, name in header.decoders)]
-                self._count(packets, names)
-                packets = packets.pick(packets.row >= 0)
-                left -= int(np.isin(_kinds(names)[packets.row], EVENT_KINDS).sum())
-                is_header = bool(len(packets)) and packets.row[-1] == 0
-                body = packets.pick(slice(0, len(packets) - int(is_header)))
-                yield from self._watched(self._decode_packets(body, header, names))
-                if is_header:
-                    header = self._read_header(header, int(packets.start[-1]), int(packets.stop[-1]))
-                    yield Block(HEADER_NAME, self._once(HEADER_NAME), Scalar(header.to_json()))
-            elif is_final:
-                break
-            elif self._is_over or (source := _grown(self.source, self._follow)) is None:
-                is_final = True
-            else:
-                self.source = source
-                walker.extend(source.data)
-        if not header.decoders:
-            raise DecodeError(f"{self.source.path}: no complete ORCA header packet, and none came")
-        if left <= 0:
-            self._tally.note(f"reading stopped after {max_events} packets, as asked for")
-        yield from self._empty_channels(header)
+    def _walker(self) -> Walker:
+        return _GrowingWalker(self.source.data, self._grow)
 
-    def _watched(self, blocks: Iterator[Block]) -> Iterator[Block]:
-        """Pass the blocks on; remember the end of the run, unless another one starts behind it."""
-        for block in blocks:
+    def _grow(self) -> np.ndarray | None:
+        source = None if self._is_over else _grown(self.source, self._follow)
+        self.source = source or self.source
+        return None if source is None else source.data
+
+    def _decode_packets(self, packets: Packets, header: OrcaHeader, names: list[str]) -> Iterator[Block]:
+        """Decode; remember the end of the run, unless another one starts behind it."""
+        for block in super()._decode_packets(packets, header, names):
             if block.decoder == RUN.name and isinstance(block.table, Table):
                 flags = np.stack([block.table.array(name) for name in RUN_FLAGS])
                 marks = np.flatnonzero(flags[0] | ~flags.any(axis=0))  # starts and ends

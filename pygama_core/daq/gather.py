@@ -9,12 +9,12 @@ from typing import Any
 
 import numpy as np
 
-from pygama_core.accelerate import jit
+from pygama_core.accelerate import jit, kernel_part
 
 BYTES = "Array(uint8, 1, 'C', True)"  # the mapped file is read-only
 
 
-@jit(f"int64({BYTES}, int64)")
+@kernel_part
 def word(data: np.ndarray, at: int) -> int:
     """Return the signed little-endian 32-bit word at byte ``at``."""
     value = np.uint32(data[at])
@@ -24,7 +24,7 @@ def word(data: np.ndarray, at: int) -> int:
     return int(np.int32(value))
 
 
-@jit(f"void({BYTES}, int64, uint8[::1])")
+@kernel_part
 def _copy(data: np.ndarray, at: int, out: np.ndarray) -> None:
     """Fill ``out`` with the bytes from ``at`` on; a plain loop becomes vector moves, a slice assignment does not."""
     source = data[at : at + len(out)]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
@@ -62,6 +63,17 @@ class DaqSummary:
     def is_lossless(self) -> bool:
         """Whether nothing was lost: no damaged place, no cut record, no damaged container."""
         return not (self.n_gaps or self.truncated_tail or self.records_lost or self.container_damaged)
+
+    def losses(self) -> list[str]:
+        """Return what of the file is not in the tables, one text for each kind of loss."""
+        parts = {
+            f"{self.n_gaps} damaged places of {self.bytes_skipped} bytes": self.n_gaps,
+            f"at least {self.records_lost} records lost": self.records_lost,
+            f"the last {self.truncated_tail} bytes are an incomplete record": self.truncated_tail,
+            "the compressed stream is damaged": self.container_damaged,
+        }
+        lost = [text for text, is_lost in parts.items() if is_lost]
+        return lost + [f"{n} records {name} have no table" for name, n in self.not_converted.items()]
 
     @property
     def is_clean(self) -> bool:
@@ -211,4 +223,4 @@ class Tally:
 
 def _member(key: str) -> str:
     """Return a name usable as an LH5 field: ``fcid_1/status`` becomes ``fcid_1_status``."""
-    return key.replace("/", "_")
+    return re.sub(r"[^\w-]", "_", key)

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from pygama_core.accelerate import jit
+from pygama_core.accelerate import kernel_part
 
 NONE = -1  # no such neighbour
 
 
-@jit("boolean(int64, int64, int64, int64, int64)")
+@kernel_part
 def is_out_of_order(previous: int, time: int, following: int, second: int, tolerance: int) -> bool:
     """Whether only this time disagrees with its neighbours.
 

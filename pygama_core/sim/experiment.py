@@ -16,12 +16,15 @@ from pygama_core import lh5
 from pygama_core.atomic import replacing
 from pygama_core.channelmap import Channel
 from pygama_core.sim import truth
+from pygama_core.sim.cycle import SECOND, Cycle
+from pygama_core.sim.digitizers import CompassRecorder, numbered
 from pygama_core.sim.frontend import Digitised, Traces, digitise
 from pygama_core.sim.germanium import Hits, charges_in_traces, draw_hits
-from pygama_core.sim.layout import Layout, make_layout
+from pygama_core.sim.layout import Layout, check_channels, make_layout
 from pygama_core.sim.light import Flashes, draw_flashes, draw_photoelectrons, photoelectron_charges
-from pygama_core.sim.recorder import RECORDERS, SECOND, Cycle
-from pygama_core.sim.settings import SAMPLE_PERIOD, SimulationSettings, Source, find_cycle
+from pygama_core.sim.output import compressed
+from pygama_core.sim.recorder import RECORDERS
+from pygama_core.sim.settings import SAMPLE_PERIOD, SimulationSettings, Source, find_cycle, in_format
 from pygama_core.sim.timeline import PHYSICS, Timeline, make_timeline
 
 BLOCK_TRACES = 512  # about 30 MB of arrays with 4096 samples
@@ -33,6 +36,7 @@ class Experiment:
 
     settings: SimulationSettings
     source: Source
+    channels: dict[str, Channel]
     cycle: Cycle
     hits: Hits
     flashes: Flashes
@@ -60,8 +64,12 @@ def simulate_cycle(
     key: str,
     daq_file: Path,
     truth_file: Path | None = None,
-) -> None:
+    *,
+    format: str | None = None,
+) -> dict[str, Channel]:
     """Write a cycle's DAQ file and, if asked for, its truth; both appear whole or not at all.
+
+    A CoMPASS file comes with the settings file that belongs to it, ``<name>_settings.xml``.
 
     Parameters
     ----------
@@ -72,20 +80,26 @@ def simulate_cycle(
     key
         which cycle, such as ``demo-p01-r001-cal-20260101T000000Z``; it also seeds the random numbers
     daq_file
-        the file to write; its format is that of the cycle's run
+        the file to write; compressed if its name ends in .gz, .bz2 or .zst
     truth_file
         LH5 file with ``truth/events``, ``hits``, ``traces``, ``photoelectrons``, ``components`` and ``detectors``
+    format
+        format of the file; None is that of the cycle's run
+
+    Returns
+    -------
+    name -> channel, with the numbers the channels have in the file
 
     Raises
     ------
     ConfigError
         if the settings have no such cycle, or differ from the channel map
     """
-    experiment = prepare(settings, channels, key)
+    experiment = prepare(settings, channels, key, format)
     with contextlib.ExitStack() as stack:
         out = None if truth_file is None else stack.enter_context(lh5.Writer(truth_file))
         partial = stack.enter_context(replacing(Path(daq_file)))
-        file = stack.enter_context(partial.open("wb"))
+        file = stack.enter_context(compressed(partial, Path(daq_file).suffix))
         _write_once(out, experiment)
         recorder = RECORDERS[experiment.cycle.run.format](file, experiment.cycle)
         recorder.begin()
@@ -96,11 +110,21 @@ def simulate_cycle(
                 recorder.event(int(block.traces.event[begin]), indices, words)
             _write_block(out, experiment, block)
         recorder.end()
+    if isinstance(recorder, CompassRecorder):
+        beside = Path(daq_file).with_name(f"{Path(daq_file).name.split('.')[0]}_settings.xml")
+        with replacing(beside) as partial:
+            partial.write_bytes(recorder.settings())
+    return experiment.channels
 
 
-def prepare(settings: SimulationSettings, channels: Mapping[str, Channel], key: str) -> Experiment:
+def prepare(
+    settings: SimulationSettings, channels: Mapping[str, Channel], key: str, format: str | None = None
+) -> Experiment:
     """Draw everything that happens in a cycle, except for noise and single photoelectrons."""
     run, timestamp = find_cycle(settings, key)
+    run = in_format(run, format)
+    check_channels(settings, channels)
+    channels = numbered(channels, run.format)
     source = settings.sources[run.source]
     layout = make_layout(settings, channels, run, timestamp)
     digest = hashlib.sha256(f"{settings.seed} {key}".encode()).digest()
@@ -113,8 +137,8 @@ def prepare(settings: SimulationSettings, channels: Mapping[str, Channel], key: 
     # without an external clock the server's time has microseconds; a GPS clock starts on a whole second
     microseconds = 0 if run.gps else int.from_bytes(digest[16:20], "little") % 1_000_000
     start_ns = int(opened.timestamp()) * SECOND + microseconds * 1000
-    cycle = Cycle(run, layout, timeline, start_ns, settings.n_samples)
-    return Experiment(settings, source, cycle, hits, flashes, streams[3])
+    cycle = Cycle(run, layout, timeline, start_ns, settings.n_samples, settings.trigger_sample)
+    return Experiment(settings, source, channels, cycle, hits, flashes, streams[3])
 
 
 def blocks(experiment: Experiment) -> Iterator[Block]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Literal, Self, get_args
 
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
@@ -14,7 +14,19 @@ from pygama_core.errors import ConfigError
 
 SAMPLE_PERIOD = 16  # [ns] FlashCam with 16-bit ADCs
 FEP = 2614.511  # [keV] full-energy peak of 208Tl
-SUFFIXES = {"fcio": "fcio", "orca-flashcam": "orca", "orca-fcio": "orca"}
+DaqFormat = Literal[
+    "fcio",
+    "orca-flashcam",
+    "orca-fcio",
+    "orca-sis3302",
+    "orca-sis3316",
+    "orca-gretina",
+    "compass",
+    "compass-v1",
+    "llama",
+    "llama-v1",
+]
+SUFFIXES = {"compass": "BIN", "llama": "bin"}  # by the part of the name before the first dash; else that part itself
 
 Name = Annotated[str, Field(pattern=r"^[A-Za-z][A-Za-z0-9]*$")]
 Timestamp = Annotated[str, Field(pattern=r"^\d{8}T\d{6}Z$")]
@@ -106,7 +118,7 @@ class Run(_Settings):
     run: str = Field(pattern=r"^r\d{3}$", description="run in the period")
     datatype: Literal["cal", "phy"] = Field(description="calibration or physics")
     source: str = Field(description="name of the source")
-    format: Literal["fcio", "orca-flashcam", "orca-fcio"] = Field(description="file format and record type")
+    format: DaqFormat = Field(description="file format and record type")
     readout: Literal["sparse", "all"] = Field(description="read out the channels that saw something, or all of them")
     gps: bool = Field(description="external clock: unix time from the offset to the master, not from the server")
     events: int = Field(gt=0, description="triggers in each cycle")
@@ -167,8 +179,21 @@ def daq_keys(settings: SimulationSettings) -> dict[str, str]:
     for run in settings.runs:
         for timestamp in run.cycles:
             key = f"{settings.experiment}-{run.period}-{run.run}-{run.datatype}-{timestamp}"
-            paths[key] = f"{run.datatype}/{run.period}/{run.run}/{key}.{SUFFIXES[run.format]}"
+            paths[key] = f"{run.datatype}/{run.period}/{run.run}/{key}.{suffix(run.format)}"
     return paths
+
+
+def suffix(format: str) -> str:
+    """Return how the names of a format's files end."""
+    kind = format.partition("-")[0]
+    return SUFFIXES.get(kind, kind)
+
+
+def in_format(run: Run, format: str | None) -> Run:
+    """Return the run written in another format; None keeps its own, ConfigError if there is none of that name."""
+    if format is not None and format not in get_args(DaqFormat):
+        raise ConfigError(f"simulation: unknown format {format!r}; known: {', '.join(get_args(DaqFormat))}")
+    return run if format is None else run.model_copy(update={"format": format})
 
 
 def find_cycle(settings: SimulationSettings, key: str) -> tuple[Run, str]:

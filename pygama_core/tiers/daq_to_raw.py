@@ -33,6 +33,7 @@ class RawOptions:
     selection : channels and records to keep
     follow : read a file that still grows; None reads what there is
     progress : called with the bytes decoded so far, about, after every block
+    reader : what else is told about the file, see :func:`pygama_core.daq.daqfile.open_daq`
     """
 
     out_spec: Mapping[str, Any] | Path | str | None = None
@@ -40,6 +41,7 @@ class RawOptions:
     selection: Selection = field(default_factory=Selection)
     follow: Follow | None = None
     progress: Callable[[int], None] | None = None
+    reader: Mapping[str, Any] = field(default_factory=dict)
 
 
 def daq_to_raw(
@@ -72,7 +74,7 @@ def daq_to_raw(
     chosen = options or RawOptions()
     config = _load(chosen.out_spec)
     spec = None if config is None else _parse(config, Path(raw_file), chosen.keywords)
-    daq = _open(Path(daq_file), format, chosen.follow)
+    daq = _open(Path(daq_file), format, chosen)
     router: AnyRouter = Router(names or {}) if spec is None else SpecRouter(spec, daq.format_name, names or {})
     with RawOutput(Path(raw_file), router) as out:
         for block in _blocks(daq, n_max, chosen):
@@ -87,6 +89,7 @@ def daq_to_raw(
         out.write_everywhere("daq_summary", summary.to_struct())
         settings: dict[str, Any] = {"format": format, "names": dict(names or {}), "n_max": n_max, "out_spec": config}
         settings |= {"keywords": dict(chosen.keywords), "selection": _plain(chosen.selection)}
+        settings["reader"] = {name: str(value) for name, value in chosen.reader.items()}
         out.write_everywhere("provenance", provenance_struct("daq_to_raw", [Path(daq_file)], settings))
     return summary
 
@@ -104,12 +107,12 @@ def _plain(selection: Selection) -> list[Any]:
     return [channels, selection.first, selection.last]
 
 
-def _open(daq_file: Path, format: str | None, follow: Follow | None) -> DaqFile:
-    if follow is None:
-        return open_daq(daq_file, format)
+def _open(daq_file: Path, format: str | None, options: RawOptions) -> DaqFile:
+    if options.follow is None:
+        return open_daq(daq_file, format, **options.reader)
     from pygama_core.daq.follow import follow_daq
 
-    return follow_daq(daq_file, follow, format)
+    return follow_daq(daq_file, options.follow, format, **options.reader)
 
 
 def _blocks(daq: DaqFile, n_max: int | None, options: RawOptions) -> Iterator[Block]:

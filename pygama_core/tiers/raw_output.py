@@ -31,6 +31,7 @@ class RawOutput:
         self._raw_file = raw_file
         self._router = router
         self._writers: dict[Path, lh5.Writer] = {}
+        self._named: dict[str, lh5.Writer] = {}  # as blocks name them: to resolve a path takes some system calls
         self._order = RowOrder()
         self._n_written: dict[tuple[str, str], int] = {}
         self._chains: dict[int, Any] = {}
@@ -95,12 +96,14 @@ class RawOutput:
         self._writer(target.file).write(f"{target.table}_{n}" if n else target.table, obj)
 
     def _writer(self, file: str) -> lh5.Writer:
-        path = Path(file) if file else self._raw_file
-        if path.resolve() == self._raw_file.resolve():
-            path = self._raw_file
-        if path not in self._writers:
-            self._writers[path] = self._files.enter_context(lh5.Writer(path))
-        return self._writers[path]
+        if file not in self._named:
+            path = Path(file) if file else self._raw_file
+            if path.resolve() == self._raw_file.resolve():
+                path = self._raw_file
+            if path not in self._writers:
+                self._writers[path] = self._files.enter_context(lh5.Writer(path))
+            self._named[file] = self._writers[path]
+        return self._named[file]
 
     def _run_dsp(self, spec: ProcSpec) -> Any:
         """Return a function that runs the entry's processing chain, compiled once."""

@@ -1,21 +1,25 @@
 """Speed of the DAQ decoders beside the reference, as a table for ``docs/performance.md``.
 
-    python tests/benchmarks/bench_daq.py [--size MB] [--repeat N] [--peers PYTHON] [--only NAME ...] [--directory DIR]
+    python tests/benchmarks/bench_daq.py [--size MB ...] [--repeat N] [--peers PYTHON] [--only NAME ...]
+                                         [--directory DIR] [--remember FILE]
 
 A large file is made of a real one by repeating its events. Timed are the whole process (``daq_to_raw`` in a fresh
-interpreter, to the finished file), decoding alone (processor time of one thread), and the same by the reference.
+interpreter, to the finished file), decoding alone (processor time of one thread), and the same by the reference; of
+whole processes both the time that passed and that of all processors, which tells more on a machine that others use.
+The reference's times are kept in the file that ``--remember`` names and taken from there the next time.
 """
 
 from __future__ import annotations
 
 import argparse
+import json
 import os
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -23,13 +27,12 @@ import numpy as np
 ROOT = Path(__file__).resolve().parents[2]
 TESTDATA = Path(os.environ.get("LEGEND_TESTDATA", ROOT.parent / "shared" / "testdata"))
 OURS = """
-import sys, time
+import os, sys, time
 from pathlib import Path
 start = time.perf_counter()
 from pygama_core.tiers.daq_to_raw import daq_to_raw
-loaded = time.perf_counter()
 summary = daq_to_raw(Path(sys.argv[1]), Path(sys.argv[2]))
-print(loaded - start, time.perf_counter() - loaded, sum(summary.rows.values()))
+print(time.perf_counter() - start, sum(os.times()[:2]), sum(summary.rows.values()))
 """
 DECODE = """
 import sys, time
@@ -43,12 +46,11 @@ for block in daq.blocks():
 print(time.process_time() - cpu, time.perf_counter() - start, n)
 """
 THEIRS = """
-import sys, time
+import os, sys, time
 start = time.perf_counter()
 from daq2lh5 import build_raw
-loaded = time.perf_counter()
 build_raw(sys.argv[1], in_stream_type=sys.argv[3], out_spec=sys.argv[2], overwrite=True)
-print(loaded - start, time.perf_counter() - loaded, 0)
+print(time.perf_counter() - start, sum(os.times()[:2]), 0)
 """
 
 
@@ -173,47 +175,74 @@ def bandwidth() -> float:
     return best
 
 
-def measure(case: Case, directory: Path, n_bytes: float, n_repeat: int, peers: str | None) -> dict[str, float]:
-    """Return the speeds of one case: decode [GB/s of processor time], whole and reference [MB/s]."""
+@dataclass(frozen=True)
+class Speeds:
+    """What was measured of one file; times are (passed, of all processors) [s]."""
+
+    n_bytes: int
+    decode: float
+    whole: tuple[float, float]
+    reference: tuple[float, float]
+
+    def row(self, name: str, memory: float, floor: float) -> str:
+        """Return the file's row of the table; ``memory`` [GB/s] is the speed of copying."""
+        mb = self.n_bytes / 1e6
+        decode = mb / 1e3 / self.decode
+        passed, used = (theirs / ours for ours, theirs in zip(self.whole, self.reference, strict=True))
+        return (
+            f"| {name} | {mb:.0f} | {decode:.2f} | {100 * decode / memory:.0f} % | {mb / self.whole[0]:.0f} "
+            f"| {mb / self.reference[0]:.1f} | {passed:.1f} | {used:.1f} | {floor:.0f} |"
+        )
+
+
+def measure(case: Case, directory: Path, n_bytes: float, n_repeat: int, peers: str | None) -> Speeds:
+    """Return the best times of one case; the reference runs once."""
     daq, raw = directory / f"large{Path(case.path).suffix}", directory / "raw.lh5"
     size = make_file(case, daq, n_bytes)
-    speeds = {"size": size / 1e6, "decode": 0.0, "whole": 0.0, "reference": float("nan")}
-    for _ in range(n_repeat):
-        cpu, _ = run(sys.executable, DECODE, str(daq))
-        speeds["decode"] = max(speeds["decode"], size / 1e9 / cpu)
-        loading, working = run(sys.executable, OURS, str(daq), str(raw))
-        speeds["whole"] = max(speeds["whole"], size / 1e6 / (loading + working))
-        if peers:
-            loading, working = run(peers, THEIRS, str(daq), str(directory / "peer.lh5"), case.kind)
-            speeds["reference"] = np.nanmax([speeds["reference"], size / 1e6 / (loading + working)])
+    decode = min(run(sys.executable, DECODE, str(daq))[0] for _ in range(n_repeat))
+    whole = [run(sys.executable, OURS, str(daq), str(raw)) for _ in range(n_repeat)]
+    reference = (float("nan"), float("nan"))
+    if peers:
+        reference = run(peers, THEIRS, str(daq), str(directory / "peer.lh5"), case.kind)
     daq.unlink()
-    return speeds
+    best = (min(passed for passed, _ in whole), min(used for _, used in whole))
+    return Speeds(size, decode, best, reference)
+
+
+def measure_all(args: argparse.Namespace) -> Iterator[tuple[str, Case, Speeds]]:
+    """Measure the cases at every size."""
+    remembered = json.loads(args.remember.read_text()) if args.remember and args.remember.exists() else {}
+    for name, case in CASES.items():
+        if args.only and not any(part in name for part in args.only):
+            continue
+        for size in args.size:
+            known = remembered.get(f"{name} {size}")
+            with tempfile.TemporaryDirectory(dir=args.directory) as directory:
+                speeds = measure(case, Path(directory), size * 1e6, args.repeat, None if known else args.peers)
+            if known:
+                speeds = replace(speeds, reference=tuple(known))
+            elif args.remember:
+                remembered[f"{name} {size}"] = speeds.reference
+                args.remember.write_text(json.dumps(remembered))
+            yield name, case, speeds
 
 
 def main(arguments: list[str] | None = None) -> None:
     """Measure and print the table."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--size", type=float, default=100, help="size of the large files [MB]")
-    parser.add_argument("--repeat", type=int, default=1, help="repetitions, of which the best counts")
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--size", type=float, nargs="+", default=[100, 400], help="sizes of the large files [MB]")
+    parser.add_argument("--repeat", type=int, default=1, help="repetitions of ours, of which the best counts")
     parser.add_argument("--peers", help="interpreter of the environment with the reference packages")
     parser.add_argument("--only", nargs="*", default=[], help="parts of the names of the cases to run")
     parser.add_argument("--directory", type=Path, help="where to put the files")
+    parser.add_argument("--remember", type=Path, help="file of the reference's times")
     args = parser.parse_args(arguments)
-    speed = bandwidth()
-    print(f"Copying memory, one thread: {speed:.1f} GB/s. Load average {os.getloadavg()[0]:.1f}.\n")
-    print("| file | size [MB] | decode [GB/s] | of bandwidth | whole [MB/s] | daq2lh5 [MB/s] | factor | floor |")
-    print("|---|---|---|---|---|---|---|---|")
-    for name, case in CASES.items():
-        if args.only and not any(part in name for part in args.only):
-            continue
-        with tempfile.TemporaryDirectory(dir=args.directory) as directory:
-            s = measure(case, Path(directory), args.size * 1e6, args.repeat, args.peers)
-        factor = s["whole"] / s["reference"]
-        print(
-            f"| {name} | {s['size']:.0f} | {s['decode']:.2f} | {100 * s['decode'] / speed:.0f} % | {s['whole']:.0f} "
-            f"| {s['reference']:.1f} | {factor:.1f} | {case.factor:.0f} |",
-            flush=True,
-        )
+    memory = bandwidth()
+    print(f"Copying memory, one thread: {memory:.1f} GB/s. Load average {os.getloadavg()[0]:.1f}.\n")
+    print("| file | MB | decode [GB/s] | of copying | whole [MB/s] | daq2lh5 [MB/s] | factor | in CPU s | floor |")
+    print("|---|---|---|---|---|---|---|---|---|")
+    for name, case, speeds in measure_all(args):
+        print(speeds.row(name, memory, case.factor), flush=True)
 
 
 if __name__ == "__main__":

@@ -4,8 +4,9 @@ from compass_streams import FORMATS, FULL, Compass, event, has_waveform, records
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pygama_core.daq.compass.layout import LAYOUTS, is_compass
+from pygama_core.daq.compass.layout import LAYOUTS
 from pygama_core.daq.daqfile import open_daq
+from pygama_core.daq.sniff import is_compass
 from pygama_core.errors import ConfigError, DecodeError
 from pygama_core.sim import compass_writer as cw
 

@@ -158,7 +158,7 @@ def test_a_file_that_stays_without_configuration(tmp_path, content, message):
 def test_an_orca_file_that_stays_without_header(tmp_path):
     path = tmp_path / "x"
     path.write_bytes(CONTENTS["orca"][:200])
-    with pytest.raises(DecodeError, match="no complete ORCA header packet, and none came"):
+    with pytest.raises(DecodeError, match="no complete ORCA header packet"):
         list(follow_daq(path, Follow(idle=0.05, poll=0.01)).blocks())
 
 

@@ -10,6 +10,7 @@ runs it again.
 
 from __future__ import annotations
 
+import importlib
 import os
 import sys
 import tempfile
@@ -28,7 +29,8 @@ with atheris.instrument_imports(include=["pygama_core.daq"]):
     from pygama_core.daq.daqfile import known_formats
     from pygama_core.errors import DecodeError
 
-    known_formats()  # imports the decoders, instrumented
+    for known in known_formats().values():
+        importlib.import_module(known.module)  # the decoders, instrumented
 
 np.seterr(all="ignore")  # compiled kernels wrap silently
 

@@ -9,9 +9,9 @@ from functools import cached_property
 import numpy as np
 
 from pygama_core.daq.compass import records as rec
+from pygama_core.daq.sniff import COMPASS_MARK
 
 ENERGY, CALIBRATED, SHORT, WAVEFORM = 1, 2, 4, 8  # bits of the header word
-HEADER_MARK = 0xCAE0
 HEADER_BYTES = 2
 MIN_RECORDS = 3  # that must follow each other for a layout to be believed, unless the file ends before
 MAX_RECORDS = 200  # tried per layout
@@ -81,15 +81,9 @@ VERSION_1 = (  # those with 4 bytes of flags first: they are the harder to mista
     Layout("v1-calibrated-pha-short-flags", CALIBRATED, 2, 1),
 )
 VERSION_2 = tuple(  # energies without waveform last: nothing but their flags tells them
-    layout_of_word(HEADER_MARK | bits) for bits in (0xD, 0x9, 0xE, 0xA, 0xF, 0xB, 0xC, 0x8, 5, 1, 6, 2, 7, 3, 4, 0)
+    layout_of_word(COMPASS_MARK | bits) for bits in (0xD, 0x9, 0xE, 0xA, 0xF, 0xB, 0xC, 0x8, 5, 1, 6, 2, 7, 3, 4, 0)
 )
 LAYOUTS = {layout.name: layout for layout in (*VERSION_1, *VERSION_2)}
-
-
-def header_word(head: bytes) -> int | None:
-    """Return the header word that a file starts with, or None."""
-    word = int.from_bytes(head[:HEADER_BYTES], "little")
-    return word if word & 0xFFF0 == HEADER_MARK else None
 
 
 def fits(data: np.ndarray, start: int, layout: Layout) -> int:
@@ -109,10 +103,8 @@ def find_layout(data: np.ndarray, start: int, candidates: Iterable[Layout]) -> L
     return best
 
 
-def is_compass(head: bytes) -> bool:
-    """Whether a file's first bytes are a CoMPASS header word, or records without one."""
-    if header_word(head) is not None:
-        return True
+def are_records(head: bytes) -> bool:
+    """Whether a file's first bytes are CoMPASS records without a header word in front."""
     data = np.frombuffer(head, np.uint8)
     for layout in LAYOUTS.values():
         n, end = rec.count_records(data, 0, len(data), layout.places, MAX_RECORDS)

@@ -18,15 +18,14 @@ from pygama_core.daq.compass.layout import (
     Layout,
     find_layout,
     fits,
-    header_word,
-    is_compass,
     layout_of_word,
 )
 from pygama_core.daq.compass.records import MAX_SAMPLES, N_BOARDS, Piece, Walker
 from pygama_core.daq.compass.settings import Board, read_settings, settings_beside
-from pygama_core.daq.daqfile import Block, DaqFile, register_format
+from pygama_core.daq.daqfile import Block, DaqFile, piece_bytes
 from pygama_core.daq.fcio.events import split_by_key
 from pygama_core.daq.gather import rows_of
+from pygama_core.daq.sniff import compass_word
 from pygama_core.daq.source import Source
 from pygama_core.errors import ConfigError, DecodeError
 from pygama_core.lh5.types import Array, LH5Object, Scalar, Struct, Table
@@ -54,7 +53,6 @@ NO_SETTINGS = (
 )
 
 
-@register_format("compass", is_compass)
 class CompassFile(DaqFile):
     """A file written by CAEN CoMPASS.
 
@@ -72,7 +70,7 @@ class CompassFile(DaqFile):
         if layout is not None and layout not in LAYOUTS:
             raise ConfigError(f"CoMPASS: unknown layout {layout!r}; known layouts: {', '.join(LAYOUTS)}")
         self.boards = self._read_settings(settings)
-        self._word = header_word(source.head)
+        self._word = compass_word(source.head)
         self._start = HEADER_BYTES if self._word is not None else 0
         self.layout = LAYOUTS[layout] if layout else self._find_layout()
         self._widths: dict[int, int] = {}
@@ -123,13 +121,13 @@ class CompassFile(DaqFile):
         }
         return sorted(LAYOUTS.values(), key=lambda layout: is_unlikely[layout.name])
 
-    def _decode(self, max_bytes: int, max_events: int | None) -> Iterator[Block]:
+    def _decode(self, max_bytes: int | None, max_events: int | None) -> Iterator[Block]:
         yield Block(HEADER, HEADER, self._header())
         if not self.boards and self.layout.has_waveform:
             self._tally.note(NO_SETTINGS)
         walker = Walker(self.source.data, self._start, self.layout.places)
-        left = max_events
-        while left != 0 and (piece := walker.next(max_bytes, 1 << 62 if left is None else left)) is not None:
+        n_bytes, left = piece_bytes(max_bytes), max_events
+        while left != 0 and (piece := walker.next(n_bytes, 1 << 62 if left is None else left)) is not None:
             left = None if left is None else left - len(piece.starts)
             for start, stop in piece.gaps.tolist():
                 self._tally.gap(start, stop)

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from pygama_core.accelerate import jit
+from pygama_core.accelerate import jit, kernel_part
 from pygama_core.daq.gather import BYTES, word
 from pygama_core.daq.time_order import NONE, is_out_of_order
 
@@ -40,29 +40,29 @@ KIND, START, STOP = range(3)
 C_POS, C_ROWS, C_MAX_BYTES, C_MAX_EVENTS, C_SAMPLES = range(5)
 
 
-@jit(f"int64({BYTES}, int64)")
+@kernel_part
 def _half(data: np.ndarray, at: int) -> np.int64:
     return np.int64(data[at]) | np.int64(data[at + 1]) << 8
 
 
-@jit(f"int64({BYTES}, int64)")
+@kernel_part
 def _time(data: np.ndarray, at: int) -> np.int64:
     """Return the timestamp [ps] of the record at ``at``; negative where it is impossible."""
     return (np.int64(word(data, at + 4)) & 0xFFFFFFFF) | np.int64(word(data, at + 8)) << 32
 
 
-@jit(f"int64({BYTES}, int64, {LONGS})")
+@kernel_part
 def _flags(data: np.ndarray, at: int, places: np.ndarray) -> np.int64:
     low = _half(data, at + places[FLAGS_AT])
     return low if places[FLAGS_BYTES] == 2 else low | _half(data, at + places[FLAGS_AT] + 2) << 16
 
 
-@jit(f"int64({BYTES}, int64, {LONGS})")
+@kernel_part
 def _samples(data: np.ndarray, at: int, places: np.ndarray) -> np.int64:
     return np.int64(word(data, at + places[SAMPLES_AT]) if places[SAMPLES_AT] >= 0 else 0)
 
 
-@jit(f"boolean({BYTES}, int64, {LONGS})")
+@kernel_part
 def _is_energy(data: np.ndarray, at: int, places: np.ndarray) -> bool:
     """Whether the calibrated energy, if there is one, is zero or a usual number: its exponent is within 2**+-40."""
     if places[CALIBRATED_AT] < 0:
@@ -72,7 +72,7 @@ def _is_energy(data: np.ndarray, at: int, places: np.ndarray) -> bool:
     return -40 < exponent < 40 or (low == 0 and high & 0x7FFFFFFF == 0) or exponent == 1024
 
 
-@jit(f"int64({BYTES}, int64, int64, {LONGS})")
+@kernel_part
 def _size(data: np.ndarray, at: int, stop: int, places: np.ndarray) -> int:
     """Return the bytes of the record at ``at``, BAD if it cannot be one, PAST if it is one that runs past ``stop``."""
     if at + 4 <= stop and (_half(data, at) >= N_BOARDS or _half(data, at + 2) >= N_CHANNELS):
@@ -102,7 +102,7 @@ def count_records(data: np.ndarray, at: int, stop: int, places: np.ndarray, limi
     return n, at
 
 
-@jit(f"int64({BYTES}, int64, int64, {LONGS})")
+@kernel_part
 def _resync(data: np.ndarray, start: int, stop: int, places: np.ndarray) -> int:
     """Return the first of the bytes ``start`` ... from which records follow each other, or ``stop``."""
     for begin in range(start, stop - places[FIXED] + 1):
@@ -127,7 +127,7 @@ def _usual_samples(data: np.ndarray, start: int, places: np.ndarray) -> int:
     return 0
 
 
-@jit(f"UniTuple(int64, 2)({BYTES}, int64, int64, {LONGS})")
+@kernel_part
 def _next_times(data: np.ndarray, at: int, where: int, places: np.ndarray) -> tuple[np.int64, np.int64]:
     """Return the times of the next two records of a channel, or of any if that is ANY, from byte ``at`` on."""
     following, stop = np.int64(NONE), len(data)
@@ -143,7 +143,7 @@ def _next_times(data: np.ndarray, at: int, where: int, places: np.ndarray) -> tu
     return following, np.int64(NONE)
 
 
-@jit(f"boolean({BYTES}, int64, int64, {LONGS}, {LONGS})")
+@kernel_part
 def _is_timely(data: np.ndarray, at: int, size: int, places: np.ndarray, latest: np.ndarray) -> bool:
     """Whether the record's time fits those of its channel around it."""
     where = _half(data, at) * N_CHANNELS + _half(data, at + 2)
@@ -159,7 +159,7 @@ def _is_timely(data: np.ndarray, at: int, size: int, places: np.ndarray, latest:
     return not is_out_of_order(previous, time, following, second, SECOND)
 
 
-@jit(f"boolean({BYTES}, int64, int64, {LONGS}, int64)")
+@kernel_part
 def _is_followed(data: np.ndarray, end: int, n_samples: int, places: np.ndarray, usual: int) -> bool:
     """Whether a record of ``n_samples`` that stops at ``end`` has its like behind it."""
     stop = len(data)
@@ -174,7 +174,7 @@ def _is_followed(data: np.ndarray, end: int, n_samples: int, places: np.ndarray,
     return n == CHAIN or last == stop or (last == PAST and n > 0)
 
 
-@jit(f"void({BYTES}, {LONGS}, int64[:, ::1], {LONGS}, {LONGS})")
+@kernel_part
 def _step(data: np.ndarray, places: np.ndarray, rows: np.ndarray, cursor: np.ndarray, latest: np.ndarray) -> None:
     """Index what starts at the cursor: a record or a gap."""
     pos, stop = cursor[C_POS], len(data)

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from pygama_core.accelerate import jit
+from pygama_core.accelerate import jit, kernel_part
 from pygama_core.daq.columns import Column, Record, with_waveform
 from pygama_core.daq.daqfile import Block
 from pygama_core.daq.fcio import constants as fr
@@ -83,7 +83,7 @@ RECORD, TRACE, WORDS_AT = range(3)
 FRAMES = "int64[:, ::1]"
 
 
-@jit(f"int64(int64, {FRAMES}, {FRAMES}, int64)")
+@kernel_part
 def _traces_of(row: int, records: np.ndarray, frames: np.ndarray, n_traces: int) -> int:
     first, tag = int(records[row, fr.FIRST_FRAME]), records[row, fr.TAG]
     if tag == fr.EVENT:

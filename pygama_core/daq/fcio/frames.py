@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from pygama_core.accelerate import jit
+from pygama_core.accelerate import jit, kernel_part
 from pygama_core.daq.fcio.constants import (
     C_FRAMES,
     C_MAX_BYTES,
@@ -45,11 +45,13 @@ from pygama_core.daq.fcio.constants import (
     TAG,
     TAIL,
 )
-from pygama_core.daq.fcio.signature import FRAMES, read_record
+from pygama_core.daq.fcio.signature import read_record
 from pygama_core.daq.gather import BYTES, word
 
+FRAMES = "int64[:, ::1]"
 
-@jit(f"boolean({BYTES}, int64, int64)")
+
+@kernel_part
 def _is_marker(data: np.ndarray, at: int, stop: int) -> bool:
     if at + MARKER_BYTES > stop or word(data, at) != MARKER:
         return False
@@ -60,7 +62,7 @@ def _is_marker(data: np.ndarray, at: int, stop: int) -> bool:
     return n_equal == 10
 
 
-@jit(f"int64({BYTES}, int64, int64)")
+@kernel_part
 def _after_surplus(data: np.ndarray, at: int, stop: int) -> int:
     """Return where the frames from ``at`` on end at a known tag, a marker or ``stop``; else -1 - that place."""
     while at + 4 <= stop:
@@ -73,7 +75,7 @@ def _after_surplus(data: np.ndarray, at: int, stop: int) -> int:
     return at
 
 
-@jit(f"int64({BYTES}, int64, int64, int64[::1], {FRAMES}, int64[::1])")
+@kernel_part
 def _resync(data: np.ndarray, at: int, until: int, sizes: np.ndarray, frames: np.ndarray, cursor: np.ndarray) -> int:
     """Return the first of the bytes ``at`` ... where a record or marker starts beyond doubt, or ``until``."""
     stop = cursor[C_STOP]
@@ -91,7 +93,7 @@ def _resync(data: np.ndarray, at: int, until: int, sizes: np.ndarray, frames: np
     return until
 
 
-@jit(f"void({FRAMES}, int64[::1], int64, int64, int64)")
+@kernel_part
 def _append(records: np.ndarray, cursor: np.ndarray, tag: int, start: int, stop: int) -> None:
     row = cursor[C_RECORDS]
     records[row, TAG], records[row, START], records[row, STOP] = tag, start, stop
@@ -104,7 +106,7 @@ def _append(records: np.ndarray, cursor: np.ndarray, tag: int, start: int, stop:
         cursor[C_FRAMES] += cursor[C_TAKEN]
 
 
-@jit(f"boolean({BYTES}, int64, int64)")
+@kernel_part
 def _is_padding(data: np.ndarray, at: int, stop: int) -> bool:
     """Whether the bytes are a few empty frames, as ORCA's padding gives, and not e.g. a zeroed record."""
     if stop - at > 16:
@@ -115,7 +117,7 @@ def _is_padding(data: np.ndarray, at: int, stop: int) -> bool:
     return bits == 0
 
 
-@jit(f"void({BYTES}, int64[::1], {FRAMES}, {FRAMES}, int64[::1])")
+@kernel_part
 def _skip_damage(
     data: np.ndarray, sizes: np.ndarray, records: np.ndarray, frames: np.ndarray, cursor: np.ndarray
 ) -> None:
@@ -134,7 +136,7 @@ def _skip_damage(
     _append(records, cursor, TAIL if runs_past and following == stop and cursor[C_SCAN] else GAP, pos, following)
 
 
-@jit(f"boolean({BYTES}, int64, int64, int64[::1], {FRAMES}, int64[::1])")
+@kernel_part
 def _is_whole(data: np.ndarray, pos: int, end: int, sizes: np.ndarray, frames: np.ndarray, cursor: np.ndarray) -> bool:
     """Whether the record from ``pos`` to ``end``, with no other behind it, is not one that lost bytes.
 
@@ -147,7 +149,7 @@ def _is_whole(data: np.ndarray, pos: int, end: int, sizes: np.ndarray, frames: n
     return inner == end
 
 
-@jit(f"boolean({BYTES}, int64[::1], {FRAMES}, {FRAMES}, int64[::1])")
+@kernel_part
 def _take_record(
     data: np.ndarray, sizes: np.ndarray, records: np.ndarray, frames: np.ndarray, cursor: np.ndarray
 ) -> bool:
@@ -177,7 +179,7 @@ def _take_record(
     return True
 
 
-@jit(f"void({BYTES}, int64[::1], {FRAMES}, {FRAMES}, int64[::1])")
+@kernel_part
 def _step(data: np.ndarray, sizes: np.ndarray, records: np.ndarray, frames: np.ndarray, cursor: np.ndarray) -> None:
     """Index what starts at the cursor: a marker, padding, a record, or a gap."""
     pos, stop = cursor[C_POS], cursor[C_STOP]
@@ -189,7 +191,7 @@ def _step(data: np.ndarray, sizes: np.ndarray, records: np.ndarray, frames: np.n
         _skip_damage(data, sizes, records, frames, cursor)
 
 
-@jit(f"boolean(int64, int64, {FRAMES}, {FRAMES}, int64[::1])")
+@kernel_part
 def _must_stop(last: int, begun: int, records: np.ndarray, frames: np.ndarray, cursor: np.ndarray) -> bool:
     """Whether the pass has taken what it may take. A record of the software trigger stays with the one behind it."""
     room = min(len(records) - cursor[C_RECORDS], (len(frames) - cursor[C_FRAMES]) // (2 * MAX_TRACES))

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from pygama_core.accelerate import jit
+from pygama_core.accelerate import kernel_part
 from pygama_core.daq.fcio.constants import (
     BAD,
     C_FRAMES,
@@ -29,17 +29,15 @@ from pygama_core.daq.fcio.constants import (
     SPARSE_EVENT,
     STATUS,
 )
-from pygama_core.daq.gather import BYTES, word
-
-FRAMES = "int64[:, ::1]"
+from pygama_core.daq.gather import word
 
 
-@jit("boolean(int64)")
+@kernel_part
 def _is_time(size: int) -> bool:
     return 4 <= size <= 4 * N_TIME_WORDS and size % 4 == 0
 
 
-@jit(f"boolean({BYTES}, int64, int64, int64)")
+@kernel_part
 def _are_traces(data: np.ndarray, at: int, size: int, n_traces: int) -> bool:
     """Whether a frame is a list of trace indices of the configuration."""
     if size % 2 != 0 or n_traces < 0:
@@ -50,7 +48,7 @@ def _are_traces(data: np.ndarray, at: int, size: int, n_traces: int) -> bool:
     return largest < n_traces
 
 
-@jit(f"boolean({BYTES}, int64, int64, int64, int64, int64[::1])")
+@kernel_part
 def _fits_event(data: np.ndarray, tag: int, k: int, at: int, size: int, sizes: np.ndarray) -> bool:
     """Whether frame ``k`` of an Event, SparseEvent, EventHeader or RecEvent can be what it must be."""
     n_samples, n_traces = sizes[0], sizes[1]
@@ -71,7 +69,7 @@ def _fits_event(data: np.ndarray, tag: int, k: int, at: int, size: int, sizes: n
     return size % 2 == 0  # EventHeader: its lists are checked together
 
 
-@jit("boolean(int64, int64)")
+@kernel_part
 def _fits_fsp_event(k: int, size: int) -> bool:
     if k == 0:
         return size == 24
@@ -86,7 +84,7 @@ def _fits_fsp_event(k: int, size: int) -> bool:
     return size % 2 == 0 if k == 6 or k == 10 else size % 4 == 0
 
 
-@jit("boolean(int64, int64)")
+@kernel_part
 def _fits_fsp_config(k: int, size: int) -> bool:
     if k < 7:
         return size % 4 == 0
@@ -97,7 +95,7 @@ def _fits_fsp_config(k: int, size: int) -> bool:
     return size == 4 if k == 16 else True
 
 
-@jit(f"boolean({BYTES}, int64, int64, int64)")
+@kernel_part
 def _fits_status(data: np.ndarray, k: int, at: int, size: int) -> bool:
     if k == 1:
         return _is_time(size)
@@ -111,7 +109,7 @@ def _fits_status(data: np.ndarray, k: int, at: int, size: int) -> bool:
     return k != 3 or MIN_CARD_BYTES <= value <= MAX_CARD_BYTES
 
 
-@jit(f"boolean({BYTES}, int64, int64, int64, int64, int64[::1])")
+@kernel_part
 def _fits(data: np.ndarray, tag: int, k: int, at: int, size: int, sizes: np.ndarray) -> bool:
     if tag == CONFIG:
         return size == 4 or k == 10  # the trace map
@@ -126,7 +124,7 @@ def _fits(data: np.ndarray, tag: int, k: int, at: int, size: int, sizes: np.ndar
     return _fits_event(data, tag, k, at, size, sizes)
 
 
-@jit("int64(int64)")
+@kernel_part
 def _least_frames(tag: int) -> int:
     """Frames a record of this tag has at least."""
     if tag in (CONFIG, FSP_EVENT):
@@ -144,7 +142,7 @@ def _least_frames(tag: int) -> int:
     return 1 if tag == FSP_STATUS else 0
 
 
-@jit(f"boolean({BYTES}, {FRAMES}, int64)")
+@kernel_part
 def _config_is_sane(data: np.ndarray, frames: np.ndarray, first: int) -> bool:
     adcs, triggers = word(data, frames[first, 0]), word(data, frames[first + 1, 0])
     samples, precision = word(data, frames[first + 2, 0]), word(data, frames[first + 3, 0])
@@ -152,7 +150,7 @@ def _config_is_sane(data: np.ndarray, frames: np.ndarray, first: int) -> bool:
     return sane and 0 <= samples <= MAX_SAMPLES and precision >= 0
 
 
-@jit(f"int64({BYTES}, {FRAMES}, int64, int64, int64[::1])")
+@kernel_part
 def _header_frames(data: np.ndarray, frames: np.ndarray, first: int, next_size: int, sizes: np.ndarray) -> int:
     """Return the number of frames of an EventHeader of which 7 are read, or BAD.
 
@@ -165,7 +163,7 @@ def _header_frames(data: np.ndarray, frames: np.ndarray, first: int, next_size: 
     return 7 if size_after == 2 * size and _are_traces(data, at, size, sizes[1]) else BAD
 
 
-@jit(f"int64({BYTES}, int64, {FRAMES}, int64, int64, int64[::1])")
+@kernel_part
 def _more_frames(data: np.ndarray, tag: int, frames: np.ndarray, first: int, next_size: int, sizes: np.ndarray) -> int:
     """Return how many frames a record has whose first ones are read; BAD if these contradict each other."""
     if tag == SPARSE_EVENT:
@@ -184,7 +182,7 @@ def _more_frames(data: np.ndarray, tag: int, frames: np.ndarray, first: int, nex
     return _least_frames(tag)
 
 
-@jit(f"int64({BYTES}, int64, int64)")
+@kernel_part
 def _next_size(data: np.ndarray, at: int, stop: int) -> int:
     """Return the size of the frame at ``at``, or -1 if there is none that fits."""
     if at + 4 > stop:
@@ -193,7 +191,7 @@ def _next_size(data: np.ndarray, at: int, stop: int) -> int:
     return size if 0 <= size <= stop - at - 4 else -1
 
 
-@jit(f"int64({BYTES}, int64, int64, int64[::1], {FRAMES}, int64[::1])")
+@kernel_part
 def read_record(
     data: np.ndarray, pos: int, stop: int, sizes: np.ndarray, frames: np.ndarray, cursor: np.ndarray
 ) -> int:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from pygama_core.accelerate import jit
+from pygama_core.accelerate import jit, kernel_part
 from pygama_core.daq.gather import word
 
 INDEPENDENT_CARDS = 11  # event type: cards trigger on their own
@@ -22,7 +22,7 @@ OFFSET, STAMP, REGION = range(3)
 N_WORDS = 10
 
 
-@jit("void(int64, int64, int64[:, ::1], int64[:, :, ::1])")
+@kernel_part
 def _pop(channel: int, now: int, state: np.ndarray, queue: np.ndarray) -> None:
     """Account the channel's queued dead intervals that have ended by ``now``."""
     while state[COUNT, channel] > 0:
@@ -35,7 +35,7 @@ def _pop(channel: int, now: int, state: np.ndarray, queue: np.ndarray) -> None:
         state[COUNT, channel] -= 1
 
 
-@jit("void(int64, int64, int64, int64[:, ::1], int64[:, :, ::1])")
+@kernel_part
 def _push(channel: int, start: int, stop: int, state: np.ndarray, queue: np.ndarray) -> None:
     """Queue a dead interval of the channel unless it is known already."""
     last = (state[HEAD, channel] + state[COUNT, channel] - 1) % QUEUE
@@ -48,7 +48,7 @@ def _push(channel: int, start: int, stop: int, state: np.ndarray, queue: np.ndar
     state[COUNT, channel] += 1
 
 
-@jit("int64(int32[:], int64, int64, int64)")
+@kernel_part
 def _enable_time(timeoffset: np.ndarray, start: int, stop: int, known: int) -> int:
     """Return when a channel's trigger was enabled, as told by the event that holds it first."""
     if known != UNKNOWN:
@@ -60,7 +60,7 @@ def _enable_time(timeoffset: np.ndarray, start: int, stop: int, known: int) -> i
     return UNKNOWN
 
 
-@jit("void(int32[:, ::1], int64, int64, int64[:, ::1], int64[:, :, ::1])")
+@kernel_part
 def _advance(time: np.ndarray, first: int, last: int, state: np.ndarray, queue: np.ndarray) -> None:
     """Bring the channels ``first`` ... ``last`` - 1 that take part in an event to its time."""
     now = SECOND * int(time[STAMP, 1]) + TICK * int(time[STAMP, 2])

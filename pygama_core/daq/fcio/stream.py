@@ -59,6 +59,11 @@ class FcioStream:
         """Sizes of events, for the index pass."""
         return NO_SIZES if self._config is None else self._config.sizes
 
+    @property
+    def n_traces(self) -> int:
+        """Traces of an event; 0 before the Config."""
+        return 0 if self._config is None else self._config.n_traces
+
     def decode(self, index: Index) -> Iterator[Block]:
         """Yield the tables of a piece; a Config at its end takes effect for the next one."""
         self._count(index)

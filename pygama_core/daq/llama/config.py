@@ -10,10 +10,10 @@ from zoneinfo import ZoneInfo
 import numpy as np
 
 from pygama_core.daq.llama import events as ev
+from pygama_core.daq.sniff import LLAMA_VERSIONS
 from pygama_core.errors import DecodeError
 from pygama_core.lh5.types import LH5Object, Scalar, Struct
 
-MAGIC = {b"LArU": 1, b"LArI": 2}
 FILE_HEADER = np.dtype([("magic", "S4"), ("patch", "<u2"), ("minor", "<u2"), ("major", "<u2"), ("length_econf", "<u2")])
 N_HEADER_BYTES = 16
 MAX_CHANNELS = 4096  # channel ids have 12 bits
@@ -134,12 +134,12 @@ def read_header(data: np.ndarray, where: str) -> FileHeader:
     DecodeError : if it is damaged: no event can be found without it
     """
     head = data[:N_HEADER_BYTES].tobytes()
-    if len(head) < N_HEADER_BYTES or head[:4] not in MAGIC:
+    if len(head) < N_HEADER_BYTES or head[:4] not in LLAMA_VERSIONS:
         raise DecodeError(
             f"{where}: bytes 0 ... 15 are {head.hex(' ')}; expected the llamaDAQ magic number 'LArU' or 'LArI' and 12 "
             f"more bytes. The file is cut or not from llamaDAQ"
         )
-    version = MAGIC[head[:4]]
+    version = LLAMA_VERSIONS[head[:4]]
     fields = np.frombuffer(head[: FILE_HEADER.itemsize], FILE_HEADER)[0]
     dtype, econf, n = config_dtype(version), int(fields["length_econf"]), int.from_bytes(head[12:], "little")
     if econf != dtype.itemsize:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from pygama_core.accelerate import jit
+from pygama_core.accelerate import jit, kernel_part
 from pygama_core.daq.gather import BYTES, word
 from pygama_core.daq.time_order import NONE, is_out_of_order
 
@@ -42,20 +42,20 @@ def header_words(format_bits: int) -> int:
     return 3 + groups + 2 * (format_bits >> 3 & 1)
 
 
-@jit(f"int64({BYTES}, int64)")
+@kernel_part
 def _ticks(data: np.ndarray, at: int) -> np.int64:
     """Return the 48-bit timestamp of the event at ``at``."""
     return (np.int64(word(data, at)) >> 16 & 0xFFFF) << 32 | (np.int64(word(data, at + 4)) & 0xFFFFFFFF)
 
 
-@jit(f"int64({BYTES}, int64, int64, {LONGS})")
+@kernel_part
 def _row_at(data: np.ndarray, at: int, fadc: int, lookup: np.ndarray) -> int:
     """Return the row of the channel whose event may start at ``at``, or BAD; ``fadc`` is added to the id."""
     number = (np.int64(word(data, at)) >> 4 & 0xFFF) + (fadc << 4)
     return lookup[number] if number < N_IDS else BAD
 
 
-@jit(f"int64({BYTES}, int64, int64, {TABLE}, {LONGS})")
+@kernel_part
 def _size(data: np.ndarray, at: int, fadc: int, channels: np.ndarray, lookup: np.ndarray) -> int:
     """Return the bytes of the event at ``at``, BAD if there is none, PAST if it runs past the end of the file."""
     stop = len(data)
@@ -85,7 +85,7 @@ def _size(data: np.ndarray, at: int, fadc: int, channels: np.ndarray, lookup: np
     return PAST if at + size > stop else size
 
 
-@jit(f"boolean({BYTES}, int64, {TABLE}, {LONGS}, boolean)")
+@kernel_part
 def _is_chunk(data: np.ndarray, at: int, channels: np.ndarray, lookup: np.ndarray, is_expected: bool) -> bool:
     """Whether a chunk header of version 1 may be at ``at``: a known FADC, a possible number of events, an event.
 
@@ -101,7 +101,7 @@ def _is_chunk(data: np.ndarray, at: int, channels: np.ndarray, lookup: np.ndarra
     return is_expected or n_events == 0 or _size(data, at + 8, fadc, channels, lookup) != BAD
 
 
-@jit(f"int64({BYTES}, int64, int64, {TABLE}, {LONGS}, int64)")
+@kernel_part
 def _chain(data: np.ndarray, at: int, fadc: int, channels: np.ndarray, lookup: np.ndarray, version: int) -> int:
     """Return how many events, at most CHAIN, follow each other; the end of the file or of a chunk counts as one."""
     n = 0
@@ -116,7 +116,7 @@ def _chain(data: np.ndarray, at: int, fadc: int, channels: np.ndarray, lookup: n
     return n
 
 
-@jit(f"int64({LONGS}, int64, {TABLE}, int64)")
+@kernel_part
 def _reach(cursor: np.ndarray, pos: int, channels: np.ndarray, stop: int) -> int:
     """Return up to which byte behind damage at ``pos`` an event without a chunk header must be of the same FADC."""
     if cursor[C_VERSION] != 1 or (channels[:, NUMBER] >> 4 == channels[0, NUMBER] >> 4).all():
@@ -124,7 +124,7 @@ def _reach(cursor: np.ndarray, pos: int, channels: np.ndarray, stop: int) -> int
     return min(stop, pos + max(cursor[C_LEFT], 0) * 4 * channels[:, EVENT_WORDS].min())
 
 
-@jit(f"int64({BYTES}, int64, {TABLE}, {LONGS}, {LONGS})")
+@kernel_part
 def _resync(data: np.ndarray, start: int, channels: np.ndarray, lookup: np.ndarray, cursor: np.ndarray) -> int:
     """Return the first byte from ``start`` on where an event or a chunk is beyond doubt, or the end of the file."""
     stop = len(data)
@@ -139,7 +139,7 @@ def _resync(data: np.ndarray, start: int, channels: np.ndarray, lookup: np.ndarr
     return stop
 
 
-@jit(f"boolean({BYTES}, int64, {TABLE}, {LONGS}, {LONGS})")
+@kernel_part
 def _is_followed(data: np.ndarray, end: int, channels: np.ndarray, lookup: np.ndarray, cursor: np.ndarray) -> bool:
     """Whether an event that stops at ``end`` has another, a chunk or the end of the file behind it."""
     fadc, version = cursor[C_FADC], cursor[C_VERSION]
@@ -157,7 +157,7 @@ def _is_followed(data: np.ndarray, end: int, channels: np.ndarray, lookup: np.nd
     return False
 
 
-@jit(f"boolean({BYTES}, int64, int64, {TABLE}, {LONGS}, {LONGS})")
+@kernel_part
 def _is_timely(
     data: np.ndarray, at: int, fadc: int, channels: np.ndarray, lookup: np.ndarray, latest: np.ndarray
 ) -> bool:
@@ -177,7 +177,7 @@ def _is_timely(
     return not is_out_of_order(previous, time, following, NONE, TOLERANCE)
 
 
-@jit(f"void({BYTES}, {TABLE}, {LONGS}, {TABLE}, {LONGS}, {LONGS})")
+@kernel_part
 def _step(
     data: np.ndarray,
     channels: np.ndarray,

@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 
 from pygama_core.daq.columns import Column, Record
-from pygama_core.daq.daqfile import Block, DaqFile, register_format
+from pygama_core.daq.daqfile import Block, DaqFile, piece_bytes
 from pygama_core.daq.gather import rows_of
-from pygama_core.daq.llama.config import MAGIC, Channel, read_header, start_time
+from pygama_core.daq.llama.config import Channel, read_header, start_time
 from pygama_core.daq.llama.events import Piece, Walker, header_words
 from pygama_core.daq.source import Source
 from pygama_core.errors import ConfigError
@@ -47,12 +47,6 @@ GROUPS = (  # by format bit: the columns, in the order of their words
 )
 
 
-def is_llama(head: bytes) -> bool:
-    """Whether a file's first bytes are the magic number of llamaDAQ."""
-    return head[:4] in MAGIC
-
-
-@register_format("llama", is_llama)
 class LlamaFile(DaqFile):
     """A file written by llamaDAQ.
 
@@ -74,7 +68,7 @@ class LlamaFile(DaqFile):
         self._n_events = 0
         self._seen: set[int] = set()
 
-    def _decode(self, max_bytes: int, max_events: int | None) -> Iterator[Block]:
+    def _decode(self, max_bytes: int | None, max_events: int | None) -> Iterator[Block]:
         header = self.header
         yield Block(HEADER, HEADER, header.to_struct(self.start_time, ACCURACY))
         rows = np.array([channel.row() for channel in header.channels], np.int64).reshape(-1, 5)
@@ -82,8 +76,8 @@ class LlamaFile(DaqFile):
             self._tally.gap(header.size, len(self.source.data), n_lost=0)
             return
         walker = Walker(self.source.data, header.size, header.version, rows)
-        left = max_events
-        while left != 0 and (piece := walker.next(max_bytes, 1 << 62 if left is None else left)) is not None:
+        n_bytes, left = piece_bytes(max_bytes), max_events
+        while left != 0 and (piece := walker.next(n_bytes, 1 << 62 if left is None else left)) is not None:
             left = None if left is None else left - len(piece.starts)
             for start, stop in piece.gaps.tolist():
                 self._tally.gap(start, stop)

@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from pygama_core.accelerate import jit
-from pygama_core.daq.gather import BYTES, word
+from pygama_core.accelerate import kernel_part
+from pygama_core.daq.gather import word
 from pygama_core.daq.llama.events import header_words
 
 # kinds of packets, above those of pygama_core.daq.orca.packets
@@ -24,7 +24,7 @@ PRESORTED = 2020  # first value of a compressed trace: the number of its samples
 N_GRETINA_CHANNELS = 10
 
 
-@jit(f"boolean({BYTES}, int64, int64)")
+@kernel_part
 def _is_sis3302(data: np.ndarray, at: int, n_words: int) -> bool:
     if n_words < 6 + SIS3302_TAIL:
         return False
@@ -40,7 +40,7 @@ def _is_sis3302(data: np.ndarray, at: int, n_words: int) -> bool:
     return word(data, at + 4 * (n_words - 1)) & 0xFFFFFFFF == TRAILER
 
 
-@jit(f"int64({BYTES}, int64, int64)")
+@kernel_part
 def sis3316_raw_words(data: np.ndarray, at: int, n_words: int) -> int:
     """Return the words of raw samples of the SIS3316 event of ``n_words`` at ``at``; -1 if it cannot be one."""
     n_header = header_words(word(data, at) & 0xF) if n_words > 0 else 0
@@ -51,7 +51,7 @@ def sis3316_raw_words(data: np.ndarray, at: int, n_words: int) -> int:
     return n_raw if last >> 28 & 0xF == 0xE and n_header + n_raw <= n_words else -1
 
 
-@jit(f"UniTuple(int64, 2)({BYTES}, int64, int64)")
+@kernel_part
 def sis3316_shape(data: np.ndarray, at: int, n_words: int) -> tuple[int, int]:
     """Return how many events of how many words a packet holds; no events if that does not fit its length."""
     n_events, n_event = word(data, at + 8), word(data, at + 12)
@@ -61,7 +61,7 @@ def sis3316_shape(data: np.ndarray, at: int, n_words: int) -> tuple[int, int]:
     return (n_events, n_event) if fits else (0, 0)
 
 
-@jit(f"boolean({BYTES}, int64, int64)")
+@kernel_part
 def _is_sis3316(data: np.ndarray, at: int, n_words: int) -> bool:
     if n_words <= SIS3316_HEADER:
         return False
@@ -73,7 +73,7 @@ def _is_sis3316(data: np.ndarray, at: int, n_words: int) -> bool:
     return n_header == 0 or n_header == header_words(word(data, first) & 0xF)
 
 
-@jit(f"boolean({BYTES}, int64, int64)")
+@kernel_part
 def _is_gretina(data: np.ndarray, at: int, n_words: int) -> bool:
     n_words -= GRETINA_HEADER
     if n_words < GRETINA_SAMPLES_AT + 1 or word(data, at + 8) & 0xFFFFFFFF != GRETINA_MARK:
@@ -84,7 +84,7 @@ def _is_gretina(data: np.ndarray, at: int, n_words: int) -> bool:
     return n_words % GRETINA_EVENT == 0 or is_presorted
 
 
-@jit(f"boolean({BYTES}, int64, int64, int64)")
+@kernel_part
 def is_sound_card(data: np.ndarray, at: int, size: int, kind: int) -> bool:
     """Whether the packet of ``size`` bytes at ``at`` agrees with itself."""
     n_words = size // 4

@@ -53,6 +53,11 @@ class OrcaHeader:
                 table[crate * 32 + slot] = getattr(card, what)
         return table
 
+    @property
+    def n_channels(self) -> int:
+        """Number of enabled channels of FlashCam cards."""
+        return sum(len(card.enabled) for card in self.cards.values())
+
     def channels_of(self, fcid: int) -> int:
         """Return the number of enabled channels of a listener."""
         return sum(len(card.enabled) for card in self.cards.values() if card.fcid == fcid)

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from pygama_core.accelerate import jit
+from pygama_core.accelerate import jit, kernel_part
 
 N_SAMPLES = 2018  # of a recorded trace
 N_BAD = 2  # the last samples are not data
@@ -45,7 +45,7 @@ class Multirate:
         return N_SAMPLES - self.n_tail + self.factor * (self.n_tail - N_BAD) if self.is_on else N_SAMPLES
 
 
-@jit("int64(int16[::1], int64[::1])")
+@kernel_part
 def find_border(trace: np.ndarray, mode: np.ndarray) -> int:
     """Return the index of the first presummed sample of a trace (2018,).
 
@@ -68,7 +68,7 @@ def find_border(trace: np.ndarray, mode: np.ndarray) -> int:
     return best
 
 
-@jit("void(int16[::1], int64, int64[::1], int16[::1])")
+@kernel_part
 def _expand_one(trace: np.ndarray, border: int, mode: np.ndarray, out: np.ndarray) -> None:
     """Expand one trace: each presummed sample becomes a straight piece whose sum is exactly what was summed up."""
     factor, divisor = mode[2], mode[3]

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from pygama_core.accelerate import jit
+from pygama_core.accelerate import jit, kernel_part
 from pygama_core.daq.gather import BYTES, word
 from pygama_core.daq.orca.card_checks import SIS3302, is_sound_card
 
@@ -31,7 +31,7 @@ C_POS, C_NUMBER, C_PACKETS, C_MAX_BYTES, C_MAX_EVENTS = range(5)
 LONGS = "int64[:, ::1]"  # (n_ids, 2): id at its bit position, kind
 
 
-@jit(f"int64({BYTES}, int64, {LONGS})")
+@kernel_part
 def _which(data: np.ndarray, at: int, ids: np.ndarray) -> int:
     """Return the row of ``ids`` that the word at ``at`` belongs to, or -1."""
     value = word(data, at) & 0xFFFFFFFF
@@ -42,13 +42,13 @@ def _which(data: np.ndarray, at: int, ids: np.ndarray) -> int:
     return -1
 
 
-@jit(f"boolean({BYTES}, int64)")
+@kernel_part
 def _is_xml(data: np.ndarray, at: int) -> bool:
     value = word(data, at)
     return value == 0x6D783F3C or value == 0x3C3F786D  # "<?xm", as written or word-swapped
 
 
-@jit(f"int64({BYTES}, int64, int64)")
+@kernel_part
 def _header_size(data: np.ndarray, at: int, stop: int) -> int:
     """Return the bytes of a header packet: its own length field overflows beyond 1 MiB of XML."""
     if at + 12 > stop or not _is_xml(data, at + 8):
@@ -61,7 +61,7 @@ def _header_size(data: np.ndarray, at: int, stop: int) -> int:
     return 4 * n_words
 
 
-@jit(f"int64({BYTES}, int64, int64, int64)")
+@kernel_part
 def _size(data: np.ndarray, at: int, stop: int, kind: int) -> int:
     """Return the bytes of the packet at ``at``, BAD if it cannot be one, PAST if it runs past ``stop``."""
     value = word(data, at)
@@ -78,7 +78,7 @@ def _size(data: np.ndarray, at: int, stop: int, kind: int) -> int:
     return PAST if n_bytes > stop - at else n_bytes
 
 
-@jit(f"boolean({BYTES}, int64, int64)")
+@kernel_part
 def _is_stream(data: np.ndarray, at: int, stop: int) -> bool:
     """Whether the bytes are whole frames of an FCIO stream, padded with zeros."""
     if at + 4 > stop or word(data, at) >= 0:
@@ -98,7 +98,7 @@ def _is_stream(data: np.ndarray, at: int, stop: int) -> bool:
     return at <= stop
 
 
-@jit(f"boolean({BYTES}, int64, int64, int64)")
+@kernel_part
 def _is_sound(data: np.ndarray, at: int, size: int, kind: int) -> bool:
     """Whether a packet agrees with itself, as far as its kind can tell."""
     if kind == RUN:
@@ -117,7 +117,7 @@ def _is_sound(data: np.ndarray, at: int, size: int, kind: int) -> bool:
     return kind < FIRST_CARD or is_sound_card(data, at, size, kind)
 
 
-@jit(f"boolean({BYTES}, int64, int64, {LONGS})")
+@kernel_part
 def _may_start(data: np.ndarray, at: int, stop: int, ids: np.ndarray) -> bool:
     """Whether a packet, perhaps a cut one, or the end of the file is at ``at``."""
     if at + 4 > stop:
@@ -126,7 +126,7 @@ def _may_start(data: np.ndarray, at: int, stop: int, ids: np.ndarray) -> bool:
     return row >= 0 and _size(data, at, stop, ids[row, 1]) != BAD
 
 
-@jit(f"int64({BYTES}, int64, int64, {LONGS})")
+@kernel_part
 def _resync(data: np.ndarray, start: int, until: int, ids: np.ndarray) -> int:
     """Return the first of the bytes ``start`` ... where a packet lies beyond doubt, or ``until``."""
     stop = len(data)
@@ -150,7 +150,7 @@ def _resync(data: np.ndarray, start: int, until: int, ids: np.ndarray) -> int:
     return until
 
 
-@jit(f"boolean({BYTES}, int64, {LONGS})")
+@kernel_part
 def _is_headless(data: np.ndarray, at: int, ids: np.ndarray) -> bool:
     """Whether a packet lies at ``at`` of which only the first word is damaged."""
     size = _resync(data, at + 1, len(data), ids) - at
@@ -161,7 +161,7 @@ def _is_headless(data: np.ndarray, at: int, ids: np.ndarray) -> bool:
     return False
 
 
-@jit(f"boolean({BYTES}, int64, int64, int64, {LONGS})")
+@kernel_part
 def _is_complete(data: np.ndarray, pos: int, end: int, kind: int, ids: np.ndarray) -> bool:
     """Whether a sound packet with no other behind it neither lost bytes nor was given some."""
     # one that lost bytes reaches into the one behind it, which is then found inside
@@ -171,7 +171,7 @@ def _is_complete(data: np.ndarray, pos: int, end: int, kind: int, ids: np.ndarra
     return kind < FIRST_CARD or kind == SIS3302 or _is_headless(data, end, ids)
 
 
-@jit(f"void({BYTES}, {LONGS}, {LONGS}, int64[::1])")
+@kernel_part
 def _step(data: np.ndarray, ids: np.ndarray, packets: np.ndarray, cursor: np.ndarray) -> None:
     """Index what starts at the cursor: a packet or a gap."""
     pos, stop = cursor[C_POS], len(data)

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from pygama_core.daq.columns import with_waveform
-from pygama_core.daq.daqfile import Block, DaqFile, register_format
+from pygama_core.daq.daqfile import Block, DaqFile, piece_bytes
 from pygama_core.daq.fcio.index import UNLIMITED, Indexer
 from pygama_core.daq.fcio.stream import FcioStream
 from pygama_core.daq.gather import rows_of
@@ -18,6 +18,7 @@ from pygama_core.daq.orca.listener import CONFIG, ListenerConfig, read_listener_
 from pygama_core.daq.orca.packets import Packets, Walker
 from pygama_core.daq.orca.run import RUN, run_block
 from pygama_core.daq.orca.waveform import MANY_INPUTS, SIX_INPUTS, WAVEFORM, unknown_cards, waveform_blocks
+from pygama_core.daq.sniff import ORCA_XML, orca_byte_order
 from pygama_core.daq.source import Source, word_swapped
 from pygama_core.errors import DecodeError
 from pygama_core.lh5.types import Scalar, Table
@@ -34,27 +35,9 @@ KINDS = {
     **{name: card.kind for name, card in CARDS.items()},
 }
 EVENT_KINDS = (pk.WAVEFORM, pk.FCIO, *(card.kind for card in CARDS.values()))
-XML = (b"<?xm", b"mx?<")
 PAYLOAD_AT = 12  # [bytes] where the FCIO stream starts in its packet
 
 
-def is_orca(head: bytes) -> bool:
-    """Whether a file's first bytes are an ORCA header packet, of either byte order."""
-    return head.startswith(XML[0]) or (head[8:12] in XML and _byte_order(head) is not None)
-
-
-def _byte_order(head: bytes) -> str | None:
-    """Return "<" or ">", in which the header packet's length agrees best with that of its text; None for neither."""
-    possible = []
-    for order in ("<", ">"):
-        first, n_xml = np.frombuffer(head[:8], f"{order}u4").tolist()
-        if first >> 18 == 0:
-            excess = (first - 2 - (n_xml + 3) // 4) & 0x3FFFF  # words of padding
-            possible.append((excess > 1, order == ">", order))
-    return min(possible)[2] if possible else None
-
-
-@register_format("orca", is_orca)
 class OrcaFile(DaqFile):
     """A file written by ORCA."""
 
@@ -62,16 +45,16 @@ class OrcaFile(DaqFile):
 
     def __init__(self, source: Source) -> None:
         head = source.head
-        if not head.startswith(XML[0]) and len(head) < 12:
+        if not head.startswith(ORCA_XML[0]) and len(head) < 12:
             raise DecodeError(
                 f"{source.path}: {len(head)} bytes are no ORCA file; expected a header packet. The file is cut"
             )
-        if head.startswith(XML[0]):
+        if head.startswith(ORCA_XML[0]):
             raise DecodeError(
                 f"{source.path}: the file starts with the property list; expected 8 bytes of packet header in front. "
                 f"Such files (ORCA before data version 1) are not supported: convert the file with OrcaRoot"
             )
-        if _byte_order(head[:12]) == ">":
+        if orca_byte_order(head[:12]) == ">":
             source = word_swapped(source)
         super().__init__(source)
         self._configs: dict[int, ListenerConfig] = {}
@@ -79,11 +62,14 @@ class OrcaFile(DaqFile):
         self._names: dict[str, int] = {}
         self._seen: set[int] = set()
 
-    def _decode(self, max_bytes: int, max_events: int | None) -> Iterator[Block]:
-        walker = Walker(self.source.data)
+    def _decode(self, max_bytes: int | None, max_events: int | None) -> Iterator[Block]:
+        walker = self._walker()
         header = OrcaHeader({}, (), {})
         left = UNLIMITED if max_events is None else max_events
-        while left > 0 and (packets := walker.next(_ids(header), max_bytes, left)) is not None:
+        while (
+            left > 0
+            and (packets := walker.next(_ids(header), piece_bytes(max_bytes, header.n_channels), left)) is not None
+        ):
             names = [HEADER_NAME, *(name for _, name in header.decoders)]
             self._count(packets, names)
             packets = packets.pick(packets.row >= 0)
@@ -101,6 +87,9 @@ class OrcaFile(DaqFile):
         if left <= 0:
             self._tally.note(f"reading stopped after {max_events} packets, as asked for")
         yield from self._empty_channels(header)
+
+    def _walker(self) -> Walker:
+        return Walker(self.source.data)
 
     def _read_header(self, header: OrcaHeader, start: int, stop: int) -> OrcaHeader:
         """Decode a header packet; a damaged one behind the first leaves the one before in force."""
