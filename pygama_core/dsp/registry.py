@@ -70,12 +70,18 @@ class Processor:
     kernel: Callable[..., Any]
     doc: str
     order: tuple[int, ...] = ()  # argument that each position of a configuration's args means; default: the same
+    label: str = ""  # of a function of another module, whose name says all about its call
 
     def arranged(self, args: tuple[Any, ...]) -> tuple[Any, ...]:
         """Return a configuration's arguments with inputs first."""
         if len(args) != len(self.order):
             return args
         return tuple(arg for _, arg in sorted(zip(self.order, args, strict=True), key=lambda pair: pair[0]))
+
+    @property
+    def title(self) -> str:
+        """What messages call it."""
+        return self.label or self.name
 
     @property
     def n_in(self) -> int:
@@ -225,12 +231,16 @@ def _float_loop(kernel: np.ufunc) -> str:
 
 
 def get(name: str) -> Processor:
-    """Return a processor by its registered name or as ``numpy.<ufunc>``; its family is imported now.
+    """Return a processor by its registered name, as ``numpy.<ufunc>`` or as a foreign call; it is imported now.
 
     Raises
     ------
     ConfigError : if there is none of that name
     """
+    if name.startswith("foreign:"):
+        from pygama_core.dsp.foreign import foreign_processor
+
+        return foreign_processor(name)
     if name.startswith("numpy."):
         return numpy_ufunc(name.removeprefix("numpy."))
     if name not in _LOADED and name in FAMILY_OF:

@@ -110,6 +110,8 @@ def constant_arithmetic(name: str, a: Value, b: Value) -> Value:
     ------
     ConfigError : if their units do not fit each other
     """
+    if isinstance(b, Offset) and name == "add" and not isinstance(a, Offset):
+        a, b = b, a
     if isinstance(a, Offset) and name in ("add", "subtract"):
         shift = quantity(b)
         if shift.power == 1:

@@ -23,7 +23,9 @@ def test_recursive_filter_obeys_its_equation_from_the_first_sample():
 
 
 def test_a_constant_in_its_steady_state_stays_constant():
-    assert_close(dsp("filter_from_rest", np.full(50, 3.0), np.array([0.3]), np.array([1.0, -0.4]), 0.5), np.full(50, 1.5))
+    assert_close(
+        dsp("filter_from_rest", np.full(50, 3.0), np.array([0.3]), np.array([1.0, -0.4]), 0.5), np.full(50, 1.5)
+    )
 
 
 def test_convolve_exp_has_an_exponential_response():
