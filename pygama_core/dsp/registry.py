@@ -103,7 +103,8 @@ class Processor:
             raise ProcessorError(f"{self.name}: {len(arguments)} arguments; it takes {', '.join(self.arguments)}")
         given = [np.asarray(a) for a in arguments]
         dims = self.layout.inputs + self.layout.outputs
-        arrays = [a for a, d in zip(given, dims, strict=False) if d] or given
+        floats = [(a, d) for a, d, token in zip(given, dims, self.types, strict=False) if token in ("f", "c")]
+        arrays = [a for a, d in floats if d] or [a for a, _ in floats]
         working = "f8" if any(a.dtype.str[1:] in WIDE or a.dtype.str[1:] in ("i8", "u8") for a in arrays) else "f4"
         dtypes = self.dtypes(working)
         given = given[: self.n_in]

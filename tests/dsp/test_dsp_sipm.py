@@ -57,7 +57,7 @@ def test_histogram_peaks():
 
 
 def extrema(w, delta_max, delta_min, direction, floor=-np.inf, ceiling=np.inf, k=8):
-    t_max, t_min, n_max, n_min = np.empty(k), np.empty(k), np.empty(()), np.empty(())
+    t_max, t_min, n_max, n_min = np.empty(k), np.empty(k), np.empty((), "u4"), np.empty((), "u4")
     get("get_multi_local_extrema")(w, delta_max, delta_min, direction, floor, ceiling, t_max, t_min, n_max, n_min)
     assert np.isnan(t_max[int(n_max) :]).all()
     assert np.isnan(t_min[int(n_min) :]).all()

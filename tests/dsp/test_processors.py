@@ -214,7 +214,7 @@ def test_where():
         ("histogram", (NOISE, np.empty(4), np.empty(4)), "one border more"),
         ("histogram_stats", (np.ones(4), np.ones(4), np.nan), "one border more"),
         ("histogram_peakstats", (np.ones(4), np.ones(5), np.nan, 0, 5), "width_type <= 4"),
-        ("get_multi_local_extrema", (NOISE[:3], 1.0, 1.0, 4, 0.0, 0.0, *np.empty((2, 2)), *np.empty((2, 1))[..., 0]),
+        ("get_multi_local_extrema", (NOISE[:3], 1.0, 1.0, 4, 0.0, 0.0, *np.empty((2, 2)), np.empty((), "u4"), np.empty((), "u4")),
          "search_direction <= 3"),
     ],
 )  # fmt: skip

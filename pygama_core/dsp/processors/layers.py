@@ -115,10 +115,9 @@ def normalisation_layer(x_in: np.ndarray, means: np.ndarray, variances: np.ndarr
     Parameters
     ----------
     x_in, means, variances : (n,)
-    x_out : (n,); all NaN if any value of x_in is
+    x_out : (n,); NaN where x_in is
     """
     x_out[...] = (x_in - means) / np.sqrt(variances)
-    blank(x_out, missing(x_in))
 
 
 @processor("(n),(v,n),(d,v),(p),(c),(c),()->()", "f,f8,f8,f8,f8,f8,f8->f", compiled=False)

@@ -115,11 +115,11 @@ def convolve_damped_oscillator(w_in: Any, tau: Any, omega: Any, phase: Any, w_ou
 
 @processor("(n),(),(),(),()->(n)", "f,f8,f8,f8,f8->f")
 def inject_damped_oscillation(w_in: Any, tau: Any, omega: Any, phase: Any, frac: Any, w_out: Any) -> None:
-    """Add ringing: the waveform plus ``frac`` times its convolution with ``exp(-t/tau) cos(omega t + phase)``.
+    """Add ringing: the waveform plus ``frac`` times its derivative convolved with ``exp(-t/tau) cos(omega t + phase)``.
 
     Parameters
     ----------
-    w_in : (n,) [ADC]; its first sample continues to the left
+    w_in : (n,) [ADC]; baseline subtracted: before the start the input is its first sample, the output 0
     tau : [samples]
     omega : [rad/sample]
     phase : [rad]
@@ -137,7 +137,9 @@ def inject_damped_oscillation(w_in: Any, tau: Any, omega: Any, phase: Any, frac:
         raise ProcessorError("need 0 <= frac <= 1")
     decay = np.exp(-1.0 / tau)
     b = oscillator_denominator(decay, omega)
-    recur(w_in, b + frac * oscillator_numerator(decay, omega, phase), b, w_in[0], 0.0, w_out)
+    ringing = oscillator_numerator(decay, omega, phase)
+    a = b + frac * np.array([ringing[0], ringing[1] - ringing[0], -ringing[1]])
+    recur(w_in, a, b, w_in[0], 0.0, w_out)
 
 
 @processor("(n),()->(n)", "f,f8->f")
