@@ -12,7 +12,7 @@ import numpy as np
 from pygama_core.dsp import values as v
 from pygama_core.dsp.evaluate import Declaration
 from pygama_core.dsp.plan import Constant, Grid, Operand, Shape, Step, Use, Variable
-from pygama_core.dsp.registry import Dims, Processor, get
+from pygama_core.dsp.registry import WIDE, Dims, Processor, get
 from pygama_core.dsp.units import Quantity, time_factor
 from pygama_core.dsp.values import Kind, Ref, Value
 from pygama_core.errors import ConfigError
@@ -84,7 +84,7 @@ class StepBuilder:
         """Return f8 if the chain or an array wants it; integer waveforms are float32 all the same."""
         refs = [a for a in inputs if isinstance(a, Ref)]
         arrays = [a for a in refs if a.shape]
-        wide = any(a.dtype == "f8" for a in arrays or refs) or any(d.dtype == "f8" for d in declared)
+        wide = any(a.dtype in WIDE for a in arrays or refs) or any(d.dtype in WIDE for d in declared)
         if not arrays:
             wide = wide or any(a.dtype[0] in "iu" and int(a.dtype[1:]) >= 4 for a in refs)
         return "f8" if wide else self.working
@@ -103,6 +103,8 @@ class StepBuilder:
     def _operand(self, processor: Processor, position: int, value: Value, dtype: str, n_loop: int) -> Operand:
         is_int = dtype[0] in "iu"
         if isinstance(value, Ref):
+            if value.dtype[0] == "c" and dtype[0] != "c":
+                raise ConfigError(f"{_argument(processor, position)} is complex; use psd or ifft to make it real")
             if is_int and value.dtype[0] not in "iub":
                 raise ConfigError(f"{_argument(processor, position)} must be a whole number known beforehand")
             dims = processor.layout.inputs[position]

@@ -244,7 +244,9 @@ class Evaluator:
         if node.keywords:
             raise ConfigError(f"{name}: no keyword arguments here")
         arguments = [self.node(a) for a in node.args]
-        limits = {"len": (1, 1), "where": (3, 4), "astype": (2, 2)} | dict.fromkeys(v.ROUNDING, (1, 2))
+        limits = {"len": (1, 1), "where": (3, 4), "astype": (2, 2), "loadlh5": (2, 2)} | dict.fromkeys(
+            v.ROUNDING, (1, 2)
+        )
         low, high = limits.get(bare, (1, 9))
         if not low <= len(arguments) <= high:
             raise ConfigError(f"{name}: {len(arguments)} arguments, need {low} to {high}")
@@ -257,11 +259,13 @@ class Evaluator:
             return chosen if len(arguments) == 3 else self._astype(chosen, arguments[3])
         if bare == "astype":
             return self._astype(*arguments)
+        if bare == "loadlh5":
+            return _array_of_file(*arguments)
         if bare in UFUNCS:
             return self.builder.ufunc(UFUNCS[bare], *arguments)
         raise ConfigError(
-            f"no function {name!r} in expressions; there are len, where, astype, {', '.join((*v.ROUNDING, *UFUNCS))}; "
-            f"others are processors of their own"
+            f"no function {name!r} in expressions; there are len, where, astype, loadlh5, "
+            f"{', '.join((*v.ROUNDING, *UFUNCS))}; others are processors of their own"
         )
 
     def _round(self, name: str, arguments: list[Value]) -> Value:
@@ -273,6 +277,23 @@ class Evaluator:
         if not isinstance(value, Ref) or not isinstance(dtype, str):
             raise ConfigError("astype needs a variable and a type such as 'f4'")
         return self.builder.astype(value, np.dtype(dtype).str[1:])
+
+
+def _array_of_file(file: Value, group: Value) -> Value:
+    from pygama_core import lh5
+    from pygama_core.errors import LH5Error
+
+    if not isinstance(file, str) or not isinstance(group, str):
+        raise ConfigError("loadlh5 needs a file and a group, both in quotes")
+    try:
+        values = lh5.read(file, group).values
+    except (LH5Error, AttributeError) as error:
+        raise ConfigError(f"loadlh5: {file}: {group} is no array that can be read: {error}") from error
+    return _nested(np.asarray(values))
+
+
+def _nested(array: np.ndarray) -> Value:
+    return tuple(map(_nested, array)) if array.ndim else array.item()
 
 
 def _length(value: Value) -> Value:

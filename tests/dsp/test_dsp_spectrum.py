@@ -44,6 +44,8 @@ def test_wavelet_levels_are_means_and_differences_of_ever_longer_pieces(n, level
 def test_scale_spectrum():
     w, re, im = NOISE[:20] + 1j * NOISE[20:40], NOISE[40:60], NOISE[60:80]
     assert_close(dsp("scale_spectrum", w, re, im), w * (re + 1j * im))
+    assert_close(dsp("scale_spectrum", w[:11], re, im), w[:11] * (re + 1j * im)[:11])
+    assert np.isnan(dsp("scale_spectrum", np.where(re == re[3], np.nan, w), re, im)).all()
 
 
 @pytest.mark.parametrize(
@@ -70,6 +72,7 @@ def test_a_missing_sample_spoils_its_row_only(name, arguments, n_out):
     [
         ("fft", (NOISE, np.empty(100, complex)), r"n // 2 \+ 1"),
         ("ifft", (NOISE[:101] + 0j, np.empty(202)), r"n // 2 \+ 1"),
+        ("scale_spectrum", (NOISE + 0j, NOISE[:5], NOISE[:5]), "waveforms of another length"),
         ("psd", (NOISE, np.empty(100)), r"n // 2 \+ 1"),
         ("fft_convolve_wf", (NOISE, np.ones(3), ord("x"), np.empty(200)), "unknown mode"),
         ("fft_convolve_wf", (NOISE, np.ones(201), ord("s"), np.empty(200)), "need m <= n"),

@@ -183,6 +183,9 @@ def test_where():
     np.testing.assert_array_equal(dsp("where", np.array([True, False]), np.array([1.0, 2]), 9.0), [1, 9])
 
 
+N_OUT = (np.empty((), "u4"), np.empty((), "u4"))
+
+
 @pytest.mark.parametrize(
     ("name", "arguments", "message"),
     [
@@ -214,7 +217,7 @@ def test_where():
         ("histogram", (NOISE, np.empty(4), np.empty(4)), "one border more"),
         ("histogram_stats", (np.ones(4), np.ones(4), np.nan), "one border more"),
         ("histogram_peakstats", (np.ones(4), np.ones(5), np.nan, 0, 5), "width_type <= 4"),
-        ("get_multi_local_extrema", (NOISE[:3], 1.0, 1.0, 4, 0.0, 0.0, *np.empty((2, 2)), np.empty((), "u4"), np.empty((), "u4")),
+        ("get_multi_local_extrema", (NOISE[:3], 1.0, 1.0, 4, 0.0, 0.0, *np.empty((2, 2)), *N_OUT),
          "search_direction <= 3"),
     ],
 )  # fmt: skip

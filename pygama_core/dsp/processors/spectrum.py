@@ -107,10 +107,24 @@ def fft_convolve_wf(w_in: np.ndarray, kernel: np.ndarray, mode_in: np.ndarray, w
     blank(w_out, missing(w_in) | missing(kernel))
 
 
-@processor("(n),(n),(n)->(n)", "c,f8,f8->c", compiled=False)
+@processor("(n),(m),(m)->(n)", "c,f8,f8->c", compiled=False)
 def scale_spectrum(dft_in: np.ndarray, re: np.ndarray, im: np.ndarray, dft_out: np.ndarray) -> None:
-    """Multiply a spectrum by ``re + i im``; the factory wiener_filter gives both."""
-    dft_out[...] = dft_in * (re + 1j * im)
+    """Multiply a spectrum by ``re + i im``; the factory wiener_filter gives both.
+
+    Parameters
+    ----------
+    dft_in : (n,) complex [ADC]; n = m, or n = m // 2 + 1 as of :func:`fft`
+    re, im : (m,)
+    dft_out : (n,) complex [ADC]; all NaN if any value of the spectrum is
+
+    Raises
+    ------
+    ProcessorError : if the lengths do not fit each other
+    """
+    n, m = dft_in.shape[-1], re.shape[-1]
+    if n not in (m, m // 2 + 1):
+        raise ProcessorError("the filter was made for waveforms of another length")
+    dft_out[...] = dft_in * (re[..., :n] + 1j * im[..., :n])
     blank(dft_out, missing(dft_in))
 
 
