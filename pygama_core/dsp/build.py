@@ -272,7 +272,14 @@ def _match(processor: Processor, inputs: Sequence[Value]) -> tuple[dict[str, int
         raise ConfigError(f"{processor.name}: arrays of shapes {loops} do not fit each other") from error
 
 
+# lengths that follow from the input's but are not equal to it
+DEDUCED = {("fft", "m"): lambda n: n // 2 + 1, ("psd", "m"): lambda n: n // 2 + 1}
+
+
 def _output_shape(processor: Processor, dims: Dims, declared: Declaration, sizes: dict[str, int]) -> Shape:
+    for dim in dims:
+        if (processor.name, dim) in DEDUCED:
+            sizes.setdefault(dim, DEDUCED[processor.name, dim](sizes["n"]))
     core = declared.shape[-len(dims) :] if declared.shape and dims else ()
     for dim, size in zip(dims, core, strict=False):
         if sizes.setdefault(dim, size) != size:
@@ -301,6 +308,8 @@ def _annotate(
     for ref, dims, declaration in zip(made, processor.layout.outputs, declared, strict=True):
         own_axis = declaration.axis or (axes.get(dims[-1] if dims else "") if ref.shape else None)
         is_time = axis is not None and own_axis is None and time_factor(declaration.unit) is not None
+        if declaration.is_coord is not None:
+            is_time = declaration.is_coord and axis is not None
         length = by_name[declaration.length] if isinstance(declaration.length, str) else declaration.length
         kind: Kind = "time" if is_time else "plain"
         annotated.append(

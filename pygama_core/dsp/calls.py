@@ -98,7 +98,7 @@ def needs_factory(recipe: Recipe, where: str) -> bool:
         if recipe.init_args is None:
             raise ConfigError(f"{where}: {recipe.function} is made with init_args; give that list")
         return True
-    if recipe.init_args is not None:
+    if recipe.init_args is not None and recipe.init_args != recipe.args:  # older spectra had them twice
         raise ConfigError(f"{where}: {recipe.function} takes no init_args; the factories are {', '.join(FACTORIES)}")
     return False
 
@@ -127,8 +127,9 @@ def foreign_call(
             outputs.append(declared)
             continue
         evaluated = None if value is None or value == "None" else evaluator.argument(value)
-        if evaluated is None or (isinstance(evaluated, str) and (takes_text or len(evaluated) > 1)):
-            slots.append(Slot("fixed", keyword, evaluated))
+        is_setting = keyword is not None and isinstance(evaluated, int | float)  # such as axis=-1
+        if evaluated is None or is_setting or (isinstance(evaluated, str) and (takes_text or len(evaluated) > 1)):
+            slots.append(Slot("fixed", keyword, evaluated))  # type: ignore[arg-type]
         else:
             slots.append(Slot("in", keyword))
             inputs.append(evaluated)

@@ -35,6 +35,7 @@ COMPARE = {
     ast.GtE: "greater_equal",
 }
 NUMPY_CONSTANTS = {"pi": np.pi, "e": np.e, "nan": np.nan, "inf": np.inf, "euler_gamma": np.euler_gamma}
+DECLARED = ("shape", "dtype", "grid", "unit", "period", "offset", "vector_len", "is_coord")
 UFUNCS = {"abs": "absolute", "min": "minimum", "max": "maximum"} | {
     name: name for name in ("isnan", "isfinite", "sqrt", "exp", "log", "log10", "absolute", "minimum", "maximum")
 }
@@ -63,6 +64,7 @@ class Declaration:
     unit: str | None = None
     axis: Grid | None = None
     length: Ref | str | None = None  # text: another output of the same recipe
+    is_coord: bool | None = None  # whether it is a time; None: if its unit is one of time
 
 
 @dataclass(frozen=True)
@@ -121,11 +123,9 @@ class Evaluator:
             given["dtype" if isinstance(value, str) else "shape"] = value
         for keyword in call.keywords:
             given[str(keyword.arg)] = self._keyword(keyword)
-        unknown = set(given) - {"shape", "dtype", "grid", "unit", "period", "offset", "vector_len"}
+        unknown = set(given) - set(DECLARED)
         if unknown:
-            raise ConfigError(
-                f"unknown {', '.join(sorted(unknown))}; known: shape, dtype, grid, unit, period, offset, vector_len"
-            )
+            raise ConfigError(f"unknown {', '.join(sorted(unknown))}; known: {', '.join(DECLARED)}")
         shape = given.get("shape")
         if shape is not None:
             sizes = shape if isinstance(shape, tuple) else (shape,)
@@ -134,11 +134,12 @@ class Evaluator:
         if length is not None and not isinstance(length, Ref | str):
             raise ConfigError("vector_len must name the output that holds the number of elements")
         dtype = np.dtype(given["dtype"]).str[1:] if "dtype" in given else None
-        return Declaration(name, shape, dtype, given.get("unit"), _declared_axis(given), length)
+        return Declaration(name, shape, dtype, given.get("unit"), _declared_axis(given), length, given.get("is_coord"))
 
     def _keyword(self, keyword: ast.keyword) -> Value:
         if keyword.arg == "unit":
-            return ast.unparse(keyword.value).strip("'\"")
+            is_other = isinstance(keyword.value, ast.Attribute)  # unit=waveform.unit
+            return self.node(keyword.value) if is_other else ast.unparse(keyword.value).strip("'\"")
         is_sibling = isinstance(keyword.value, ast.Name) and keyword.value.id in self.recipe.outputs
         if keyword.arg == "vector_len" and is_sibling:
             return ast.unparse(keyword.value)
@@ -236,7 +237,7 @@ class Evaluator:
         value = self.node(node)
         if isinstance(value, Ref):
             raise ConfigError(f"{ast.unparse(node)!r}: slices must be constants; use windower for a moving window")
-        return v.whole_samples(value, array.axis, f"slice limit {ast.unparse(node)!r}")
+        return v.nearest_samples(value, array.axis, f"{self.where}: slice limit {ast.unparse(node)!r}")
 
     def _call(self, node: ast.Call) -> Value:
         name = dotted_name(node.func) or ast.unparse(node.func)
@@ -244,9 +245,12 @@ class Evaluator:
         if node.keywords:
             raise ConfigError(f"{name}: no keyword arguments here")
         arguments = [self.node(a) for a in node.args]
-        limits = {"len": (1, 1), "where": (3, 4), "astype": (2, 2), "loadlh5": (2, 2)} | dict.fromkeys(
-            v.ROUNDING, (1, 2)
-        )
+        limits: dict[str, tuple[int, int]] = {
+            "len": (1, 1),
+            "where": (3, 4),
+            "astype": (2, 2),
+            "loadlh5": (2, 2),
+        } | dict.fromkeys(v.ROUNDING, (1, 3))
         low, high = limits.get(bare, (1, 9))
         if not low <= len(arguments) <= high:
             raise ConfigError(f"{name}: {len(arguments)} arguments, need {low} to {high}")
@@ -269,6 +273,8 @@ class Evaluator:
         )
 
     def _round(self, name: str, arguments: list[Value]) -> Value:
+        if len(arguments) == 3:
+            return self._astype(self._round(name, arguments[:2]), arguments[2])
         if isinstance(arguments[0], Ref):
             return self.builder.round(name, arguments[0], arguments[1] if len(arguments) > 1 else 1)
         return v.round_constant(name, *arguments)
@@ -307,6 +313,8 @@ def _length(value: Value) -> Value:
 
 
 def _declared_axis(given: Mapping[str, Any]) -> Grid | None:
+    if isinstance(given.get("grid"), tuple) and len(given["grid"]) == 2:
+        given = {"period": given["grid"][0], "offset": given["grid"][1]}
     if "grid" in given:
         if not isinstance(given["grid"], Grid):
             raise ConfigError("grid must be another variable's grid, such as wf.grid")

@@ -29,7 +29,7 @@ class Slot:
 
     kind: str  # "in", "out" or "fixed"
     keyword: str | None = None
-    value: str | None = None
+    value: str | float | None = None
 
 
 @dataclass(frozen=True)
@@ -164,6 +164,7 @@ def _positions(slots: list[Slot], outputs_last: bool) -> list[int]:
 
 
 def _kernel(name: str, function: Callable[..., Any], slots: list[Slot], n_in: int) -> Callable[..., None]:
+    is_numpy = name.startswith("numpy.") and not isinstance(function, np.ufunc)
     is_plain = not hasattr(function, "signature")  # gufuncs choose their loop by the types of their arguments
 
     def kernel(*operands: Any) -> None:
@@ -177,8 +178,11 @@ def _kernel(name: str, function: Callable[..., Any], slots: list[Slot], n_in: in
                 positional.append(value)
             else:
                 keywords[slot.keyword] = value
+        out = keywords.pop("out", None) if is_numpy else None
         try:
-            function(*positional, **keywords)
+            result = function(*positional, **keywords)
+            if out is not None:  # NumPy takes an output of its own type only
+                out[...] = result
         except FAILURES as error:
             raise ProcessorError(f"{name} failed: {error!r}") from error
 

@@ -155,7 +155,7 @@ def processor(
         if name in _LOADED:
             raise ConfigError(f"processor {name}: registered twice; choose another name")
         parsed = Layout.parse(layout)
-        tokens = tuple(re.split(r"->|,", types.replace(" ", "")))
+        tokens = tuple(filter(None, re.split(r"->|,", types.replace(" ", ""))))
         kernel = Kernel(function, parsed, layout, tokens) if compiled else function
         arguments = tuple(inspect.signature(function).parameters)
         made = Processor(name, parsed, tokens, arguments, kernel, inspect.getdoc(function) or "", order)

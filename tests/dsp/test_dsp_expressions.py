@@ -72,6 +72,12 @@ def test_slices_are_views_with_their_own_axis():
     np.testing.assert_array_equal(out.array("t_lo"), T0 + 160 + 32 * (10 + part[:, 10:].argmin(axis=1)))
 
 
+def test_slice_limits_between_samples_are_rounded_with_a_warning(caplog):
+    out = run({"a": "wf[24*ns:12.2]"})
+    np.testing.assert_array_equal(out["a"].array("values"), VALUES[:, 2:12])
+    assert "slice limit '24 * ns' is 1.5 samples; 2 are taken" in caplog.text
+
+
 def test_times_are_written_in_the_unit_of_their_column_and_count_from_t0():
     out = run({"t_lo, t_hi, lo, hi": {**EXTREMA, "description": "extremum", "lh5_attrs": {"note": 3}}})
     np.testing.assert_array_equal(out.array("t_lo"), T0 + PERIOD * VALUES.argmin(axis=1))

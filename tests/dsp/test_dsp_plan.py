@@ -54,6 +54,39 @@ def test_grids_with_and_without_row_offsets_meet():
     np.testing.assert_array_equal(run(recipes, ["back"]).array("back"), T0 + PERIOD * VALUES.argmin(axis=1))
 
 
+def test_declarations_of_grids_units_and_coordinates():
+    mean = {"kwargs": {"signature": "(n),()->()", "types": "fff"}}
+    recipes = {
+        "window": {"function": "dspeed.processors.windower", "args": ["wf", "160*ns", "window(shape=len(wf)//4)"]},
+        "level": {"function": "numpy.mean", "args": ["wf", "axis=-1", "out=level(unit='ADC')"], **mean},
+        "peak": {"function": "numpy.argmax", "args": ["wf[10:35]", "axis=-1", "out=peak(unit=ns)"], **mean},
+        "index": {"function": "numpy.argmax", "args": ["wf", "axis=-1", "out=index(unit=ns, is_coord=False)"], **mean},
+        "picked": {"function": "dspeed.processors.fixed_time_pickoff", "args": ["wf", "peak", "'i'", "picked"]},
+        "sums": {
+            "function": "dspeed.processors.avg_current",
+            "args": ["wf", 1, "sums(99, 'f', grid=(wf.period // 2, wf.offset), unit=level.unit)"],
+        },
+        "coarse": "round(wf[3], 10, 'i4')",
+    }
+    out = run(recipes)
+    np.testing.assert_array_equal(out["window"].values, VALUES[:, 10:35])
+    np.testing.assert_allclose(out.array("level"), VALUES.mean(axis=1), rtol=1e-6)
+    assert out["level"].attrs["units"] == out["sums"].attrs.get("units", out["sums"]["values"].attrs.get("units"))
+    best = 10 + VALUES[:, 10:35].argmax(axis=1)
+    np.testing.assert_array_equal(out.array("peak"), T0 + PERIOD * best)
+    np.testing.assert_array_equal(out.array("picked"), VALUES[np.arange(5), best])
+    np.testing.assert_array_equal(out.array("index"), VALUES.argmax(axis=1))
+    np.testing.assert_array_equal(out["sums"].array("dt"), np.full(5, 8))
+    assert out.array("coarse").dtype == "i4"
+
+
+def test_spectra_have_the_length_that_follows():
+    psd = {"function": "psd", "module": "dspeed.processors", "args": ["wf", "y"], "init_args": ["wf", "y"]}
+    out = run({"y": psd})["y"]
+    expected = np.abs(np.fft.rfft(VALUES.astype(float))) ** 2 / 100
+    np.testing.assert_allclose(out.values, expected, rtol=1e-4, atol=1)
+
+
 def test_parameters_and_defaults():
     recipe = {"y": {"function": "db.a.b * 2 + x", "defaults": {"db.a.b": "1 + 1"}}}
     np.testing.assert_array_equal(run(recipe).array("y"), 4 + np.arange(5))

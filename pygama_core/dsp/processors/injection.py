@@ -81,8 +81,9 @@ def inject_exp_pulse(
     Parameters
     ----------
     wf_in : (n,) [ADC]
-    t0, rt, decay : [samples]
+    t0, rt : [samples]; start, and length of the gap
     a : [ADC]; height
+    decay : [samples]
     wf_out : (n,) [ADC]
     """
     t0, rt, a, decay = _columns(t0, rt, a, decay)
