@@ -12,7 +12,7 @@ import numpy as np
 from pygama_core.dsp import values as v
 from pygama_core.dsp.evaluate import Declaration
 from pygama_core.dsp.plan import Constant, Grid, Operand, Shape, Step, Use, Variable
-from pygama_core.dsp.registry import Dims, Processor, get
+from pygama_core.dsp.registry import WIDE, Dims, Processor, get
 from pygama_core.dsp.units import Quantity, time_factor
 from pygama_core.dsp.values import Kind, Ref, Value
 from pygama_core.errors import ConfigError
@@ -67,7 +67,7 @@ class StepBuilder:
             self._variable(d.name, shape, dtype, constant)
             for d, shape, dtype in zip(declared, shapes, dtypes[processor.n_in :], strict=True)
         ]
-        step = Step(processor.name, operands, tuple(uses), self.label)
+        step = Step(processor.name, operands, tuple(uses), self.label, processor.label)
         (self.setup if constant else self.steps).append(step)
         made = [
             Ref(use, shape, self.variables[use.variable].dtype, constant)
@@ -84,12 +84,14 @@ class StepBuilder:
         """Return f8 if the chain or an array wants it; integer waveforms are float32 all the same."""
         refs = [a for a in inputs if isinstance(a, Ref)]
         arrays = [a for a in refs if a.shape]
-        wide = any(a.dtype == "f8" for a in arrays or refs) or any(d.dtype == "f8" for d in declared)
+        wide = any(a.dtype in WIDE for a in arrays or refs) or any(d.dtype in WIDE for d in declared)
         if not arrays:
             wide = wide or any(a.dtype[0] in "iu" and int(a.dtype[1:]) >= 4 for a in refs)
         return "f8" if wide else self.working
 
     def _on_axis(self, value: Value, axis: Grid | None, processor: Processor, position: int) -> Value:
+        if isinstance(value, v.Offset) and axis is not None:
+            return self._start_difference(Grid(axis.period, value.value, value.t0), axis)
         if isinstance(value, Quantity):
             if axis is None:
                 raise ConfigError(
@@ -101,6 +103,8 @@ class StepBuilder:
     def _operand(self, processor: Processor, position: int, value: Value, dtype: str, n_loop: int) -> Operand:
         is_int = dtype[0] in "iu"
         if isinstance(value, Ref):
+            if value.dtype[0] == "c" and dtype[0] != "c":
+                raise ConfigError(f"{_argument(processor, position)} is complex; use psd or ifft to make it real")
             if is_int and value.dtype[0] not in "iub":
                 raise ConfigError(f"{_argument(processor, position)} must be a whole number known beforehand")
             dims = processor.layout.inputs[position]
@@ -154,15 +158,17 @@ class StepBuilder:
         scale = value.grid.period / grid.period
         shift: Value = 0.0
         if value.kind == "time":
-            shift = (value.grid.offset - grid.offset) / grid.period
-            if value.grid.t0 != grid.t0:
-                shift = self._start_difference(value.grid, grid, shift)
+            shift = self._start_difference(value.grid, grid)
         elif scale == 1.0:
             return replace(value, grid=grid)
         made = self.call(get("convert"), [replace(value, kind="plain"), scale, shift])[0]
         return replace(made, kind=value.kind, grid=grid, unit=value.unit, length=value.length)
 
-    def _start_difference(self, source: Grid, target: Grid, shift: float) -> Ref:
+    def _start_difference(self, source: Grid, target: Grid) -> Value:
+        """Return how many samples of ``target`` lie between the starts of two grids."""
+        shift = (source.offset - target.offset) / target.period
+        if source.t0 == target.t0:
+            return shift
         starts: list[Value] = [0.0 if g.t0 is None else Ref(Use(g.t0), (), "f8") for g in (source, target)]
         difference = self.call(get("numpy.subtract"), starts)[0]
         return self.call(get("convert"), [difference, 1.0 / target.period, shift])[0]
@@ -171,12 +177,21 @@ class StepBuilder:
         """Apply an operator; two times of different grids meet on the first one's, their difference is a duration."""
         if not isinstance(a, Ref) and not isinstance(b, Ref):
             return v.constant_arithmetic(name, a, b)
+        a, b = (self._elapsed(x, y) if isinstance(x, v.Offset) else x for x, y in ((a, b), (b, a)))
         grid = next((x.grid for x in (a, b) if isinstance(x, Ref) and x.kind != "plain"), None)
         kinds = [_kind_of(x, grid) for x in (a, b)]
         made = self.call(get(f"numpy.{name}"), [a, b], axis=grid)[0]
         kind = _result_kind(name, kinds[0], kinds[1])
         made = _with_kind(made, kind, grid, [a, b])
         return made if kind != "plain" or name in COMPARISONS else replace(made, unit=_common_unit(name, a, b))
+
+    def _elapsed(self, start: v.Offset, other: Value) -> Value:
+        """Return the start of a grid as a duration on the grid of the other operand."""
+        grid = other.time_axis if isinstance(other, Ref) else None
+        if grid is None:
+            raise ConfigError("the offset of a grid can be combined with times only; declare a unit of time")
+        samples = self._start_difference(Grid(grid.period, start.value, start.t0), Grid(grid.period))
+        return replace(samples, kind="duration", grid=grid) if isinstance(samples, Ref) else Quantity(start.value, 1)
 
     def ufunc(self, name: str, *arguments: Value) -> Value:
         """Apply a NumPy function to each element."""
@@ -229,7 +244,7 @@ def _time_axis(processor: Processor, arguments: Sequence[Value]) -> Grid | None:
 
 
 def _argument(processor: Processor, position: int) -> str:
-    return f"{processor.name}: argument {position + 1} ({processor.arguments[position]})"
+    return f"{processor.title}: argument {position + 1} ({processor.arguments[position]})"
 
 
 def _shape(value: Value) -> Shape:
@@ -257,7 +272,14 @@ def _match(processor: Processor, inputs: Sequence[Value]) -> tuple[dict[str, int
         raise ConfigError(f"{processor.name}: arrays of shapes {loops} do not fit each other") from error
 
 
+# lengths that follow from the input's but are not equal to it
+DEDUCED = {("fft", "m"): lambda n: n // 2 + 1, ("psd", "m"): lambda n: n // 2 + 1}
+
+
 def _output_shape(processor: Processor, dims: Dims, declared: Declaration, sizes: dict[str, int]) -> Shape:
+    for dim in dims:
+        if (processor.name, dim) in DEDUCED:
+            sizes.setdefault(dim, DEDUCED[processor.name, dim](sizes["n"]))
     core = declared.shape[-len(dims) :] if declared.shape and dims else ()
     for dim, size in zip(dims, core, strict=False):
         if sizes.setdefault(dim, size) != size:
@@ -286,6 +308,8 @@ def _annotate(
     for ref, dims, declaration in zip(made, processor.layout.outputs, declared, strict=True):
         own_axis = declaration.axis or (axes.get(dims[-1] if dims else "") if ref.shape else None)
         is_time = axis is not None and own_axis is None and time_factor(declaration.unit) is not None
+        if declaration.is_coord is not None:
+            is_time = declaration.is_coord and axis is not None
         length = by_name[declaration.length] if isinstance(declaration.length, str) else declaration.length
         kind: Kind = "time" if is_time else "plain"
         annotated.append(

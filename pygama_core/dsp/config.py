@@ -28,6 +28,7 @@ RECIPE_KEYS = (
     "signature",
     "types",
     "coord_grid",
+    "init_args",
 )
 IGNORED_KEYS = ("comment", "prereqs")  # what the dependency sort and human readers need nothing of
 KWARGS = ("signature", "types", "coord_grid")
@@ -51,6 +52,9 @@ class Recipe:
     description: str | None = None
     lh5_attrs: tuple[tuple[str, Any], ...] = ()
     coord_grid: str | None = None
+    signature: str | None = None  # of a function of another module
+    types: tuple[str, ...] = ()
+    init_args: tuple[Argument, ...] | None = None  # of a factory
 
 
 @dataclass(frozen=True)
@@ -151,7 +155,25 @@ def _parse_recipe(key: str, value: Any, where: str) -> Recipe:
         value.get("description"),
         tuple((str(k), v) for k, v in _mapping(value, "lh5_attrs", where).items()),
         value.get("coord_grid", kwargs.get("coord_grid")),
+        value.get("signature", kwargs.get("signature")),
+        _texts(value.get("types", kwargs.get("types", ())), f"{where}: types"),
+        _init_args(value.get("init_args"), where),
     )
+
+
+def _texts(value: Any, where: str) -> tuple[str, ...]:
+    texts = (value,) if isinstance(value, str) else value
+    if not isinstance(texts, list | tuple) or not all(isinstance(text, str) for text in texts):
+        raise ConfigError(f"{where} must be a list such as ['fi->f', 'di->d'], found {value!r}")
+    return tuple(texts)
+
+
+def _init_args(value: Any, where: str) -> tuple[Argument, ...] | None:
+    if value is None:
+        return None
+    if not isinstance(value, list | tuple):
+        raise ConfigError(f"{where}: init_args must be a list, found {value!r}")
+    return tuple(_freeze(item) for item in value)
 
 
 def _mapping(recipe: Mapping[str, Any], key: str, where: str) -> Mapping[str, Any]:
@@ -185,13 +207,13 @@ def _parse_function(recipe: Mapping[str, Any], where: str) -> tuple[str, tuple[A
             raise ConfigError(f"{where}: args were given, so function must be a name, found {function!r}")
         if module is not None and "." in function:
             raise ConfigError(f"{where}: the module is given twice, {module!r} and in {function!r}")
-        return processor_name(f"{module}.{function}" if module else function, where), frozen
+        return processor_name(f"{module}.{function}" if module else function), frozen
     call = _call(function, where)
     if call is not None:
         if module is not None and "." not in call[0]:
-            return processor_name(f"{module}.{call[0]}", where), call[1]
+            return processor_name(f"{module}.{call[0]}"), call[1]
         if "." in call[0]:
-            return processor_name(call[0], where), call[1]
+            return processor_name(call[0]), call[1]
     if module is not None:
         raise ConfigError(f"{where}: module without args; list the arguments, inputs first, then outputs")
     return function, None
@@ -206,23 +228,15 @@ def _call(text: str, where: str) -> tuple[str, tuple[Argument, ...]] | None:
     if not isinstance(tree, ast.Call):
         return None
     name = ast.unparse(tree.func)
-    if not re.fullmatch(r"[\w.]+", name) or tree.keywords:
+    if not re.fullmatch(r"[\w.]+", name):
         return None
-    return name, tuple(ast.unparse(a) for a in tree.args)
+    keywords = tuple(f"{k.arg}={ast.unparse(k.value)}" for k in tree.keywords)
+    return name, (*(ast.unparse(a) for a in tree.args), *keywords)
 
 
-def processor_name(dotted: str, where: str) -> str:
-    """Return our name of a processor given with its module.
-
-    Raises
-    ------
-    ConfigError : if the module is neither ours, one of the field's packages, nor NumPy
-    """
+def processor_name(dotted: str) -> str:
+    """Return our name of a processor given with its module; that of a function of another module stays dotted."""
     module, _, name = dotted.rpartition(".")
     if module in ("numpy", "np"):
         return REDUCTIONS.get(name, f"numpy.{name}")
-    if module == "" or ALIASES.fullmatch(module):
-        return name
-    raise ConfigError(
-        f"{where}: processors are taken from dspeed.processors (ours by these names) or numpy, not from {module!r}"
-    )
+    return name if module == "" or ALIASES.fullmatch(module) else dotted

@@ -35,6 +35,7 @@ COMPARE = {
     ast.GtE: "greater_equal",
 }
 NUMPY_CONSTANTS = {"pi": np.pi, "e": np.e, "nan": np.nan, "inf": np.inf, "euler_gamma": np.euler_gamma}
+DECLARED = ("shape", "dtype", "grid", "unit", "period", "offset", "vector_len", "is_coord")
 UFUNCS = {"abs": "absolute", "min": "minimum", "max": "maximum"} | {
     name: name for name in ("isnan", "isfinite", "sqrt", "exp", "log", "log10", "absolute", "minimum", "maximum")
 }
@@ -63,6 +64,7 @@ class Declaration:
     unit: str | None = None
     axis: Grid | None = None
     length: Ref | str | None = None  # text: another output of the same recipe
+    is_coord: bool | None = None  # whether it is a time; None: if its unit is one of time
 
 
 @dataclass(frozen=True)
@@ -121,11 +123,9 @@ class Evaluator:
             given["dtype" if isinstance(value, str) else "shape"] = value
         for keyword in call.keywords:
             given[str(keyword.arg)] = self._keyword(keyword)
-        unknown = set(given) - {"shape", "dtype", "grid", "unit", "period", "offset", "vector_len"}
+        unknown = set(given) - set(DECLARED)
         if unknown:
-            raise ConfigError(
-                f"unknown {', '.join(sorted(unknown))}; known: shape, dtype, grid, unit, period, offset, vector_len"
-            )
+            raise ConfigError(f"unknown {', '.join(sorted(unknown))}; known: {', '.join(DECLARED)}")
         shape = given.get("shape")
         if shape is not None:
             sizes = shape if isinstance(shape, tuple) else (shape,)
@@ -134,11 +134,12 @@ class Evaluator:
         if length is not None and not isinstance(length, Ref | str):
             raise ConfigError("vector_len must name the output that holds the number of elements")
         dtype = np.dtype(given["dtype"]).str[1:] if "dtype" in given else None
-        return Declaration(name, shape, dtype, given.get("unit"), _declared_axis(given), length)
+        return Declaration(name, shape, dtype, given.get("unit"), _declared_axis(given), length, given.get("is_coord"))
 
     def _keyword(self, keyword: ast.keyword) -> Value:
         if keyword.arg == "unit":
-            return ast.unparse(keyword.value).strip("'\"")
+            is_other = isinstance(keyword.value, ast.Attribute)  # unit=waveform.unit
+            return self.node(keyword.value) if is_other else ast.unparse(keyword.value).strip("'\"")
         is_sibling = isinstance(keyword.value, ast.Name) and keyword.value.id in self.recipe.outputs
         if keyword.arg == "vector_len" and is_sibling:
             return ast.unparse(keyword.value)
@@ -236,7 +237,7 @@ class Evaluator:
         value = self.node(node)
         if isinstance(value, Ref):
             raise ConfigError(f"{ast.unparse(node)!r}: slices must be constants; use windower for a moving window")
-        return v.whole_samples(value, array.axis, f"slice limit {ast.unparse(node)!r}")
+        return v.nearest_samples(value, array.axis, f"{self.where}: slice limit {ast.unparse(node)!r}")
 
     def _call(self, node: ast.Call) -> Value:
         name = dotted_name(node.func) or ast.unparse(node.func)
@@ -244,7 +245,12 @@ class Evaluator:
         if node.keywords:
             raise ConfigError(f"{name}: no keyword arguments here")
         arguments = [self.node(a) for a in node.args]
-        limits = {"len": (1, 1), "where": (3, 4), "astype": (2, 2)} | dict.fromkeys(v.ROUNDING, (1, 2))
+        limits: dict[str, tuple[int, int]] = {
+            "len": (1, 1),
+            "where": (3, 4),
+            "astype": (2, 2),
+            "loadlh5": (2, 2),
+        } | dict.fromkeys(v.ROUNDING, (1, 3))
         low, high = limits.get(bare, (1, 9))
         if not low <= len(arguments) <= high:
             raise ConfigError(f"{name}: {len(arguments)} arguments, need {low} to {high}")
@@ -257,14 +263,18 @@ class Evaluator:
             return chosen if len(arguments) == 3 else self._astype(chosen, arguments[3])
         if bare == "astype":
             return self._astype(*arguments)
+        if bare == "loadlh5":
+            return _array_of_file(*arguments)
         if bare in UFUNCS:
             return self.builder.ufunc(UFUNCS[bare], *arguments)
         raise ConfigError(
-            f"no function {name!r} in expressions; there are len, where, astype, {', '.join((*v.ROUNDING, *UFUNCS))}; "
-            f"others are processors of their own"
+            f"no function {name!r} in expressions; there are len, where, astype, loadlh5, "
+            f"{', '.join((*v.ROUNDING, *UFUNCS))}; others are processors of their own"
         )
 
     def _round(self, name: str, arguments: list[Value]) -> Value:
+        if len(arguments) == 3:
+            return self._astype(self._round(name, arguments[:2]), arguments[2])
         if isinstance(arguments[0], Ref):
             return self.builder.round(name, arguments[0], arguments[1] if len(arguments) > 1 else 1)
         return v.round_constant(name, *arguments)
@@ -273,6 +283,23 @@ class Evaluator:
         if not isinstance(value, Ref) or not isinstance(dtype, str):
             raise ConfigError("astype needs a variable and a type such as 'f4'")
         return self.builder.astype(value, np.dtype(dtype).str[1:])
+
+
+def _array_of_file(file: Value, group: Value) -> Value:
+    from pygama_core import lh5
+    from pygama_core.errors import LH5Error
+
+    if not isinstance(file, str) or not isinstance(group, str):
+        raise ConfigError("loadlh5 needs a file and a group, both in quotes")
+    try:
+        values = lh5.read(file, group).values
+    except (LH5Error, AttributeError) as error:
+        raise ConfigError(f"loadlh5: {file}: {group} is no array that can be read: {error}") from error
+    return _nested(np.asarray(values))
+
+
+def _nested(array: np.ndarray) -> Value:
+    return tuple(map(_nested, array)) if array.ndim else array.item()
 
 
 def _length(value: Value) -> Value:
@@ -286,6 +313,8 @@ def _length(value: Value) -> Value:
 
 
 def _declared_axis(given: Mapping[str, Any]) -> Grid | None:
+    if isinstance(given.get("grid"), tuple) and len(given["grid"]) == 2:
+        given = {"period": given["grid"][0], "offset": given["grid"][1]}
     if "grid" in given:
         if not isinstance(given["grid"], Grid):
             raise ConfigError("grid must be another variable's grid, such as wf.grid")

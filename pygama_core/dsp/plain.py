@@ -66,10 +66,12 @@ class Program:
         try:
             kernel(*arguments)
         except ProcessorError as error:
-            names = get(step.processor).arguments
-            shown = ", ".join(f"{n}={_show(a)}" for n, a in zip(names, arguments[: len(step.inputs)], strict=False))
+            processor = get(step.processor)
+            shown = ", ".join(
+                f"{n}={_show(a)}" for n, a in zip(processor.arguments, arguments[: len(step.inputs)], strict=False)
+            )
             where = f"{self.name}: {step.label}" if self.name else step.label
-            raise ProcessorError(f"{where}: {step.processor} on {rows}: {error}; found {shown}") from error
+            raise ProcessorError(f"{where}: {processor.title} on {rows}: {error}; found {shown}") from error
 
     def execute(self, table: Table, first_row: int = 0) -> Table:
         """Run the plan over all rows of a table; ``first_row`` only counts in messages.

@@ -77,6 +77,7 @@ class Step:
     inputs: tuple[Operand, ...]
     outputs: tuple[Use, ...]
     label: str  # key of the recipe, for messages and timing
+    title: str = ""  # what messages call the processor, if that is not its name
 
 
 @dataclass(frozen=True)
@@ -134,7 +135,9 @@ class Plan:
         for kind, steps in (("setup ", self.setup), ("step  ", self.steps)):
             for step in steps:
                 made = ", ".join(f"{use.variable} {shapes[use.variable]}" for use in step.outputs)
-                lines.append(f"{kind} {made} <- {step.processor}({', '.join(map(self._argument, step.inputs))})")
+                lines.append(
+                    f"{kind} {made} <- {step.title or step.processor}({', '.join(map(self._argument, step.inputs))})"
+                )
         lines += [f"output {o.name} <- {o.use.variable if o.use else '/'.join(o.path or ())}" for o in self.outputs]
         return "\n".join(lines)
 

@@ -24,43 +24,15 @@ from typing import Any
 import numpy as np
 
 from pygama_core.accelerate import defer, gufunc
-from pygama_core.errors import ConfigError
+from pygama_core.dsp.families import FAMILIES
+from pygama_core.dsp.families import FAMILY_OF as FAMILY_OF
+from pygama_core.errors import ConfigError, ProcessorError
 
 Dims = tuple[str, ...]
 FLOATS = ("f4", "f8")
+COMPLEX = {"f4": "c8", "f8": "c16"}
+WIDE = ("f8", "c16")
 PACKAGE = "pygama_core.dsp.processors"
-
-# family (module of the package above) -> its processors
-FAMILIES: dict[str, tuple[str, ...]] = {
-    "baseline": (
-        "bl_subtract",
-        "linear_slope_diff",
-        "linear_slope_fit",
-        "log_check",
-        "mean_below_threshold",
-        "median",
-        "min_max",
-        "saturation",
-        "time_over_threshold",
-    ),
-    "convolution": ("convolve_wf", "gaussian_filter1d", "reflected_convolve_wf", "t0_filter"),
-    "elementwise": ("amax", "amin", "convert", "convert_type", "where"),
-    "histogram": ("histogram", "histogram_peakstats", "histogram_stats"),
-    "peaks": ("get_multi_local_extrema", "multi_a_filter", "peak_snr_threshold"),
-    "pole_zero": ("double_pole_zero", "pole_zero"),
-    "time_point": ("fixed_time_pickoff", "interpolated_time_point_thresh", "time_point_thresh"),
-    "trapezoid": ("asym_trap_filter", "trap_filter", "trap_norm", "trap_pickoff"),
-    "window": (
-        "avg_current",
-        "moving_window_left",
-        "moving_window_multi",
-        "moving_window_right",
-        "presum",
-        "upsampler",
-        "windower",
-    ),
-}
-FAMILY_OF = {name: family for family, names in FAMILIES.items() for name in names}
 
 _LOADED: dict[str, Processor] = {}
 
@@ -93,11 +65,12 @@ class Processor:
 
     name: str
     layout: Layout
-    types: tuple[str, ...]  # of inputs, then outputs; "f" is the working float type
+    types: tuple[str, ...]  # of inputs, then outputs; "f" is the working float type, "c" its complex one
     arguments: tuple[str, ...]
     kernel: Callable[..., Any]
     doc: str
     order: tuple[int, ...] = ()  # argument that each position of a configuration's args means; default: the same
+    label: str = ""  # of a function of another module, whose name says all about its call
 
     def arranged(self, args: tuple[Any, ...]) -> tuple[Any, ...]:
         """Return a configuration's arguments with inputs first."""
@@ -106,23 +79,35 @@ class Processor:
         return tuple(arg for _, arg in sorted(zip(self.order, args, strict=True), key=lambda pair: pair[0]))
 
     @property
+    def title(self) -> str:
+        """What messages call it."""
+        return self.label or self.name
+
+    @property
     def n_in(self) -> int:
         """Number of inputs."""
         return len(self.layout.inputs)
 
     def dtypes(self, working: str) -> tuple[str, ...]:
         """Return the types of all arguments when the working float type is ``working``."""
-        return tuple(working if token == "f" else token for token in self.types)
+        names = {"f": working, "c": COMPLEX[working]}
+        return tuple(names.get(token, token) for token in self.types)
 
     def __call__(self, *arguments: Any) -> Any:
         """Run on any array-likes; outputs are allocated and returned, or given as the last arguments.
 
         The working float type is float64 if any array is, else float32; integers are converted.
         """
-        given = [np.asarray(a) for a in arguments[: self.n_in]]
-        arrays = [a for a, dims in zip(given, self.layout.inputs, strict=False) if dims] or given
-        working = "f8" if any(a.dtype.itemsize == 8 for a in arrays) else "f4"
+        n_out = len(self.layout.outputs)
+        if len(arguments) not in (self.n_in, self.n_in + n_out):
+            raise ProcessorError(f"{self.name}: {len(arguments)} arguments; it takes {', '.join(self.arguments)}")
+        given = [np.asarray(a) for a in arguments]
+        dims = self.layout.inputs + self.layout.outputs
+        floats = [(a, d) for a, d, token in zip(given, dims, self.types, strict=False) if token in ("f", "c")]
+        arrays = [a for a, d in floats if d] or [a for a, _ in floats]
+        working = "f8" if any(a.dtype.str[1:] in WIDE or a.dtype.str[1:] in ("i8", "u8") for a in arrays) else "f4"
         dtypes = self.dtypes(working)
+        given = given[: self.n_in]
         inputs = [
             np.ascontiguousarray(a, t) if a.ndim else np.asarray(a, t) for a, t in zip(given, dtypes, strict=False)
         ]
@@ -138,6 +123,8 @@ class Processor:
             for a, dims in zip(inputs, self.layout.inputs, strict=True)
             for d, length in zip(dims, a.shape[a.ndim - len(dims) :], strict=True)
         }
+        if any(d not in sizes for dims in self.layout.outputs for d in dims):
+            raise ProcessorError(f"{self.name}: the length of an output cannot be deduced; pass the output arrays too")
         loops = [a.shape[: a.ndim - len(dims)] for a, dims in zip(inputs, self.layout.inputs, strict=True)]
         loop = np.broadcast_shapes(*loops)
         return [
@@ -168,7 +155,7 @@ def processor(
         if name in _LOADED:
             raise ConfigError(f"processor {name}: registered twice; choose another name")
         parsed = Layout.parse(layout)
-        tokens = tuple(re.split(r"->|,", types.replace(" ", "")))
+        tokens = tuple(filter(None, re.split(r"->|,", types.replace(" ", ""))))
         kernel = Kernel(function, parsed, layout, tokens) if compiled else function
         arguments = tuple(inspect.signature(function).parameters)
         made = Processor(name, parsed, tokens, arguments, kernel, inspect.getdoc(function) or "", order)
@@ -245,12 +232,16 @@ def _float_loop(kernel: np.ufunc) -> str:
 
 
 def get(name: str) -> Processor:
-    """Return a processor by its registered name or as ``numpy.<ufunc>``; its family is imported now.
+    """Return a processor by its registered name, as ``numpy.<ufunc>`` or as a foreign call; it is imported now.
 
     Raises
     ------
     ConfigError : if there is none of that name
     """
+    if name.startswith("foreign:"):
+        from pygama_core.dsp.foreign import foreign_processor
+
+        return foreign_processor(name)
     if name.startswith("numpy."):
         return numpy_ufunc(name.removeprefix("numpy."))
     if name not in _LOADED and name in FAMILY_OF:

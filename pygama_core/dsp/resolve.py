@@ -12,7 +12,8 @@ from typing import Any, TypeAlias
 
 from pygama_core.dsp import values as v
 from pygama_core.dsp.build import StepBuilder
-from pygama_core.dsp.config import ChainConfig, Recipe
+from pygama_core.dsp.calls import bound_factory, foreign_call, is_foreign, needs_factory, positional, split_keyword
+from pygama_core.dsp.config import REDUCTIONS, ChainConfig, Recipe
 from pygama_core.dsp.evaluate import Declaration, Evaluator, located
 from pygama_core.dsp.plan import Grid, Input, Output, Plan, Shape, Use, Variable
 from pygama_core.dsp.registry import Processor, get
@@ -189,13 +190,38 @@ class _Resolver(StepBuilder):
             self.label = before
 
     def _call_recipe(self, recipe: Recipe, args: tuple[Any, ...], evaluator: Evaluator) -> None:
-        processor = get(recipe.function)
-        args = processor.arranged(args)
+        if is_foreign(recipe) or _is_numpy_call(recipe, args):
+            self._foreign_recipe(recipe, args, evaluator)
+            return
+        if needs_factory(recipe, evaluator.where):
+            bound = bound_factory(recipe, evaluator)
+            processor = get(bound.processor)
+            n_own = processor.n_in - len(bound.constants)
+            args = args[:n_own] + bound.constants + args[n_own:]
+        else:
+            processor = get(recipe.function)
+            args = processor.arranged(positional(processor, args, evaluator.where))
         if processor.name in ARITHMETIC and len(args) == 3:
             self._arithmetic_recipe(recipe, processor, args, evaluator)
             return
         declared = _declarations(recipe, processor, args, evaluator)
         inputs = [self._argument(processor, i, a, evaluator) for i, a in enumerate(args[: processor.n_in])]
+        self._add_call(recipe, processor, inputs, declared, evaluator)
+
+    def _foreign_recipe(self, recipe: Recipe, args: tuple[Any, ...], evaluator: Evaluator) -> None:
+        if "." not in recipe.function:
+            recipe = replace(recipe, function=f"numpy.{recipe.function}")
+        call, inputs, declared = foreign_call(recipe, args, evaluator)
+        self._add_call(recipe, get(call.name), inputs, declared, evaluator)
+
+    def _add_call(
+        self,
+        recipe: Recipe,
+        processor: Processor,
+        inputs: Sequence[Value],
+        declared: Sequence[Declaration],
+        evaluator: Evaluator,
+    ) -> None:
         units = dict(zip(recipe.outputs, recipe.units, strict=False))
         declared = [replace(d, unit=units.get(d.name) or d.unit) for d in declared]
         axis = None
@@ -248,6 +274,11 @@ class _Resolver(StepBuilder):
             raise ConfigError(f"{where} is {v.describe(value)}; only numbers, times and variables can be columns")
         self.label = recipe.key
         return replace(self.call(get("convert_type"), [value])[0], unit=unit)
+
+
+def _is_numpy_call(recipe: Recipe, args: tuple[Any, ...]) -> bool:
+    """Whether a reduction that we have ourselves is called with keywords, as NumPy's."""
+    return recipe.function in REDUCTIONS.values() and any(split_keyword(a)[0] for a in args)
 
 
 def _declarations(

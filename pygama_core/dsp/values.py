@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import math
 import operator
 from collections.abc import Callable
@@ -14,6 +15,7 @@ from pygama_core.dsp.plan import Grid, Shape, Use
 from pygama_core.dsp.units import Quantity
 from pygama_core.errors import ConfigError
 
+LOG = logging.getLogger(__name__)
 Kind: TypeAlias = Literal["plain", "time", "duration"]
 Number: TypeAlias = "bool | int | float"
 
@@ -110,6 +112,8 @@ def constant_arithmetic(name: str, a: Value, b: Value) -> Value:
     ------
     ConfigError : if their units do not fit each other
     """
+    if isinstance(b, Offset) and name == "add" and not isinstance(a, Offset):
+        a, b = b, a
     if isinstance(a, Offset) and name in ("add", "subtract"):
         shift = quantity(b)
         if shift.power == 1:
@@ -118,6 +122,8 @@ def constant_arithmetic(name: str, a: Value, b: Value) -> Value:
     if name == "multiply":
         return plain(x.value * y.value, x.power + y.power)
     try:
+        if name == "floor_divide" and y.power == 0:
+            return plain(x.value // y.value, x.power)
         if name == "divide":
             return plain(x.value / y.value, x.power - y.power)
         if name == "power" and y.power == 0 and x.power == 0:
@@ -152,6 +158,24 @@ def whole_samples(value: Value, axis: Grid | None, what: str) -> int:
     samples = number.in_samples(axis.period) if axis and number.power else float(number.value)
     if not abs(samples - round(samples)) <= 1e-4:
         raise ConfigError(f"{what} is {samples:g} samples; need a whole number, use round(...)")
+    return round(samples)
+
+
+def nearest_samples(value: Value, axis: Grid | None, what: str) -> int:
+    """Return a constant as the nearest number of samples of an axis; a warning tells when it is not a whole number.
+
+    Raises
+    ------
+    ConfigError : if it is no number or time
+    """
+    number = quantity(value)
+    if number.power == 1 and axis is None:
+        raise ConfigError(f"{what} is a time, but the array has no time axis; use a number of samples")
+    samples = number.in_samples(axis.period) if axis and number.power else float(number.value)
+    if not math.isfinite(samples):
+        raise ConfigError(f"{what} is {samples:g} samples; need a number")
+    if abs(samples - round(samples)) > 1e-4:
+        LOG.warning("%s is %g samples; %d are taken", what, samples, round(samples))
     return round(samples)
 
 

@@ -36,8 +36,9 @@ def linear_slope_fit(w_in: Any, mean: Any, stdev: Any, slope: Any, intercept: An
     Parameters
     ----------
     w_in : (n,) [ADC], n >= 2
-    mean, stdev, intercept : [ADC]; NaN if any sample is
+    mean, stdev : [ADC]; NaN, like all outputs, if any sample is
     slope : [ADC/sample]
+    intercept : [ADC]
     """
     n = len(w_in)
     origin = np.float64(w_in[0])  # sums of differences keep their digits on a large offset

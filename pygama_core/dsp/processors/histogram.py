@@ -138,3 +138,55 @@ def histogram_peakstats(  # noqa: PLR0913 (the arguments of configurations)
             break
     widths = (left + right, min(left, right), max(left, right), left, right)
     mode[0], width[0] = centre, widths[width_type]
+
+
+@jit("f8(f4[::1], i8)", "f8(f8[::1], i8)")
+def rough_mode(w: Any, n_bins: int) -> float:
+    """Centre of the highest of ``n_bins`` bins between the extrema; the maximum itself is not counted."""
+    lowest, highest = np.float64(w.min()), np.float64(w.max())
+    width = (highest - lowest) / n_bins
+    if width == 0:
+        return float(lowest)
+    counts = np.zeros(n_bins)
+    for i in range(len(w)):
+        if w[i] < highest:
+            counts[min(int((w[i] - lowest) / width), n_bins - 1)] += 1
+    return float(lowest + width * (highest_bin(counts) + 0.5))
+
+
+@processor("(n),(),()->(k),(j)", "f,f,f->f,f")
+def histogram_around_mode(w_in: Any, center: Any, bin_width: Any, weights_out: Any, borders_out: Any) -> None:
+    """Histogram of k bins of a given width around the most frequent value.
+
+    Parameters
+    ----------
+    w_in : (n,) [ADC]
+    center : [ADC]; centre of bin k // 2; NaN takes the mode of a histogram between the extrema, rounded to a multiple
+        of bin_width
+    bin_width : [ADC]; > 0
+    weights_out : (k,) counts; samples outside are not counted; zero if any sample is NaN
+    borders_out : (k + 1,) [ADC]; NaN if any sample is (dspeed stops there)
+
+    Raises
+    ------
+    ProcessorError : if there is not one border more than bins, or bin_width is not > 0
+    """
+    k = len(weights_out)
+    if len(borders_out) != k + 1 or not bin_width > 0:
+        raise ProcessorError("need one border more than bins and bin_width > 0")
+    weights_out[:] = 0
+    borders_out[:] = np.nan
+    if has_nan(w_in):
+        return
+    middle, width = np.float64(center), np.float64(bin_width)
+    if middle != middle:
+        middle = rough_mode(w_in, k)
+        if w_in.min() < w_in.max():
+            middle = np.rint(middle / width) * width
+    first = middle - width * (k // 2) - 0.5 * width
+    for j in range(k + 1):
+        borders_out[j] = first + width * j
+    for i in range(len(w_in)):
+        position = np.floor((w_in[i] - first) / width)
+        if 0 <= position < k:
+            weights_out[int(position)] += 1

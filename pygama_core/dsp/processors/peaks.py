@@ -54,7 +54,7 @@ def merge(a: Any, n_a: int, b: Any, n_b: int, union: bool) -> int:
     return n
 
 
-@processor("(n),(),(),(),(),()->(k),(k),(),()", "f,f,f,i8,f,f->f,f,f,f")
+@processor("(n),(),(),(),(),()->(k),(k),(),()", "f,f,f,i8,f,f->f,f,u4,u4")
 def get_multi_local_extrema(  # noqa: PLR0913 (the arguments of configurations)
     w_in: Any,
     a_delta_max: Any,
@@ -110,7 +110,7 @@ def get_multi_local_extrema(  # noqa: PLR0913 (the arguments of configurations)
     n_max[0], n_min[0] = counts[0], counts[1]
 
 
-@processor("(n),(m),(),()->(m),()", "f,f,f,f->f,f")
+@processor("(n),(m),(),()->(m),()", "f,f,f,f->f,u4")
 def peak_snr_threshold(w_in: Any, idx_in: Any, ratio: Any, width: Any, idx_out: Any, n_idx: Any) -> None:
     """Keep peaks that stand out of their neighbourhood.
 

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from pygama_core.accelerate import jit
+from pygama_core.dsp.processors._interpolate import interpolate, is_interpolation, second_derivatives
 from pygama_core.dsp.processors._nan import has_nan
 from pygama_core.dsp.registry import processor
 from pygama_core.errors import ProcessorError
@@ -108,15 +109,16 @@ def interpolated_time_point_thresh(
 
 
 @processor("(n),(),()->()", "f,f,i1->f")
-def fixed_time_pickoff(w_in: Any, t_in: Any, mode: Any, a_out: Any) -> None:
+def fixed_time_pickoff(w_in: Any, t_in: Any, mode_in: Any, a_out: Any) -> None:
     """Value of the waveform at one time.
 
     Parameters
     ----------
-    w_in : (n,) [ADC]
+    w_in : (n,) [ADC], n >= 2
     t_in : [samples]
-    mode : character; n nearest sample, f the one before, c the one after, l linear interpolation, i needs whole
-        numbers and is an error for others
+    mode_in : character; n nearest sample (half to even), f the one before, c the one after, l linear interpolation,
+        h cubic Hermite interpolation with central differences as slopes, s natural cubic spline through the whole
+        waveform, i needs whole numbers and is an error for others
     a_out : [ADC]; NaN if any input is or t_in lies outside the waveform
 
     Raises
@@ -124,20 +126,17 @@ def fixed_time_pickoff(w_in: Any, t_in: Any, mode: Any, a_out: Any) -> None:
     ProcessorError : if the mode is unknown, or is i and t_in not whole
     """
     a_out[0] = np.nan
-    if mode not in (ord("i"), ord("n"), ord("f"), ord("c"), ord("l")):
-        raise ProcessorError("unknown mode; there are i, n, f, c, l")
+    if mode_in != ord("i") and not is_interpolation(mode_in):
+        raise ProcessorError("unknown mode; there are i, n, f, c, l, h, s")
     if not 0 <= t_in <= len(w_in) - 1 or has_nan(w_in):
         return
-    before = int(np.floor(t_in))
-    after = min(before + 1, len(w_in) - 1)
-    part = t_in - before
-    if part == 0 or mode == ord("f"):
-        a_out[0] = w_in[before]
-    elif mode == ord("n"):
-        a_out[0] = w_in[int(np.rint(t_in))]
-    elif mode == ord("c"):
-        a_out[0] = w_in[after]
-    elif mode == ord("l"):
-        a_out[0] = w_in[before] + part * (np.float64(w_in[after]) - w_in[before])
-    else:
+    if t_in == np.floor(t_in):
+        a_out[0] = w_in[int(t_in)]
+    elif mode_in == ord("i"):
         raise ProcessorError("mode i needs a whole t_in; use round(...) or another mode")
+    elif mode_in == ord("n"):
+        a_out[0] = w_in[int(np.rint(t_in))]
+    elif mode_in == ord("s"):
+        a_out[0] = interpolate(w_in, second_derivatives(w_in), t_in, mode_in)
+    else:
+        a_out[0] = interpolate(w_in, np.empty(0), t_in, mode_in)

@@ -80,8 +80,7 @@ def asym_trap_filter(w_in: Any, rise: Any, flat: Any, fall: Any, w_out: Any) -> 
     Parameters
     ----------
     w_in : (n,) [ADC]
-    rise, fall : [samples]; lengths of the later and the earlier window, >= 1
-    flat : [samples]; gap between them, >= 0
+    rise, flat, fall : [samples]; length of the later window, gap, length of the earlier window; rise and fall >= 1
     w_out : (n,) [ADC]; all NaN if any sample is
 
     Raises
