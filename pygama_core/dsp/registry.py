@@ -48,6 +48,7 @@ FAMILIES: dict[str, tuple[str, ...]] = {
     "histogram": ("histogram", "histogram_peakstats", "histogram_stats"),
     "peaks": ("get_multi_local_extrema", "multi_a_filter", "peak_snr_threshold"),
     "pole_zero": ("double_pole_zero", "pole_zero"),
+    "sums": ("box_of_sums", "convolve_wf_of_sums", "running_sums"),
     "time_point": ("fixed_time_pickoff", "interpolated_time_point_thresh", "time_point_thresh"),
     "trapezoid": ("asym_trap_filter", "trap_filter", "trap_norm", "trap_pickoff"),
     "window": (

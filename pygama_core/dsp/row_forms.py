@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 
 from pygama_core.dsp.plan import Constant, Operand, Shape, Step, Use, Variable
+from pygama_core.dsp.processors._extrema import extrema
 from pygama_core.dsp.registry import Kernel, get
 
 EXACT_UFUNCS = frozenset(
@@ -102,24 +103,18 @@ def _with_ufunc(template: Callable[..., Any], name: str) -> Callable[..., Any]:
     return made
 
 
-def first_max(w_in: Any, axis: Any, a_max: Any) -> None:  # noqa: ARG001 (amax's arguments)
+def largest(w_in: Any, axis: Any, a_max: Any) -> None:  # noqa: ARG001 (amax's arguments)
     """Largest sample; NaN if any is."""
-    largest, total = w_in[0], w_in[0]
-    for i in range(len(w_in)):
-        largest = max(largest, w_in[i])
-        total += w_in[i] - w_in[i]
-    a_max[0] = largest if total == total else np.nan
+    found = np.empty(2, w_in.dtype)
+    extrema(w_in, found)
+    a_max[0] = found[1]
 
 
-def first_min(w_in: Any, axis: Any, a_min: Any) -> None:  # noqa: ARG001 (amin's arguments)
+def smallest(w_in: Any, axis: Any, a_min: Any) -> None:  # noqa: ARG001 (amin's arguments)
     """Smallest sample; NaN if any is."""
-    smallest = w_in[0]
-    for i in range(len(w_in)):
-        if w_in[i] != w_in[i]:
-            a_min[0] = np.nan
-            return
-        smallest = min(smallest, w_in[i])
-    a_min[0] = smallest
+    found = np.empty(2, w_in.dtype)
+    extrema(w_in, found)
+    a_min[0] = found[0]
 
 
 def choose(condition: Any, a: Any, b: Any, out: Any) -> None:
@@ -178,8 +173,8 @@ def binary_number_each(a: Any, b: Any, out: Any) -> None:
 
 
 _FORMS: dict[str, Callable[..., Any]] = {
-    "amax": first_max,
-    "amin": first_min,
+    "amax": largest,
+    "amin": smallest,
     "where": choose,
     "convert": scale_and_shift,
     "convert_type": copy_number,

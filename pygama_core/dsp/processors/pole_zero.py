@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from pygama_core.accelerate import jit
+from pygama_core.dsp.processors._sums import total_of
 from pygama_core.dsp.registry import processor
 from pygama_core.errors import ProcessorError
 
@@ -37,11 +38,23 @@ def pole_zero(w_in: Any, t_tau: Any, w_out: Any) -> None:
     if t_tau < 0:
         raise ProcessorError("t_tau must be >= 0")
     loss = decay_per_sample(t_tau)
-    total = 0.0  # float64 also for float32 input: a running sum drifts
-    for i in range(len(w_in)):
-        w_out[i] = w_in[i] + loss * total
-        total += w_in[i]
-    if total * loss != total * loss:  # a NaN anywhere stays in the sum
+    n, part = len(w_in), len(w_in) // 4
+    w0, w1, w2, w3 = w_in[:part], w_in[part : 2 * part], w_in[2 * part : 3 * part], w_in[3 * part : 4 * part]
+    o0, o1, o2, o3 = w_out[:part], w_out[part : 2 * part], w_out[2 * part : 3 * part], w_out[3 * part : 4 * part]
+    s0 = 0.0  # four running sums, see _sums
+    s1 = s0 + total_of(w0)
+    s2 = s1 + total_of(w1)
+    s3 = s2 + total_of(w2)
+    for i in range(part):
+        o0[i], o1[i], o2[i], o3[i] = w0[i] + loss * s0, w1[i] + loss * s1, w2[i] + loss * s2, w3[i] + loss * s3
+        s0 += w0[i]
+        s1 += w1[i]
+        s2 += w2[i]
+        s3 += w3[i]
+    for i in range(4 * part, n):
+        w_out[i] = w_in[i] + loss * s3
+        s3 += w_in[i]
+    if s3 * loss != s3 * loss:  # a NaN anywhere stays in the sum
         w_out[:] = np.nan
 
 
