@@ -45,10 +45,10 @@ class Argument:
 
 
 @intrinsic
-def _call(typing_context: Any, function: Any, words: Any) -> Any:  # noqa: ARG001 (numba's protocol)
+def _call(typing_context: Any, function: Any, words: Any) -> Any:
     """Call the row function at an address with the address of its words."""
 
-    def generate(context: Any, builder: Any, signature: Any, values: Any) -> Any:  # noqa: ARG001
+    def generate(context: Any, builder: Any, signature: Any, values: Any) -> Any:
         word = ir.IntType(64)
         kind = ir.FunctionType(word, [word.as_pointer()])
         pointer = builder.inttoptr(values[0], kind.as_pointer())
@@ -81,21 +81,19 @@ def run_rows(  # noqa: PLR0913 (the whole program)
         for i in range(len(moving)):
             words[moving[i]] = bases[i] + row * strides[i]
         for i in range(n):
-            if _call(functions[i], start + WORD * places[i]):
+            if _call(functions[i], start + WORD * places[i]):  # type: ignore[call-arg]
                 return row * n + i
     return -1
 
 
 def _operands(arguments: tuple[Argument, ...]) -> Any:
     """Return a compiled function from words to the arguments they describe."""
-    kinds = [
-        types.Array(NUMBA_NAMES[a.dtype], a.n_axes, "C") if a.n_axes else NUMBA_NAMES[a.dtype] for a in arguments
-    ]
-    result = types.Tuple(tuple(kinds))
+    kinds = [types.Array(NUMBA_NAMES[a.dtype], a.n_axes, "C") if a.n_axes else NUMBA_NAMES[a.dtype] for a in arguments]
+    result = types.Tuple(tuple(kinds))  # type: ignore[no-untyped-call]
 
     @intrinsic
-    def operands(typing_context: Any, words: Any) -> Any:  # noqa: ARG001
-        def generate(context: Any, builder: Any, signature: Any, values: Any) -> Any:  # noqa: ARG001
+    def operands(typing_context: Any, words: Any) -> Any:
+        def generate(context: Any, builder: Any, signature: Any, values: Any) -> Any:
             made, position = [], 0
             for argument, kind in zip(arguments, kinds, strict=True):
                 read = [
@@ -121,11 +119,11 @@ def _operand(context: Any, builder: Any, kind: Any, read: list[Any]) -> Any:
     for length in reversed(lengths[1:]):
         strides.insert(0, builder.mul(strides[0], length))
     array = context.make_array(kind)(context, builder)
-    populate_array(
+    populate_array(  # type: ignore[no-untyped-call]
         array,
         data=builder.inttoptr(read[0], element.as_pointer()),
-        shape=cgutils.pack_array(builder, lengths, ty=ir.IntType(64)),
-        strides=cgutils.pack_array(builder, strides, ty=ir.IntType(64)),
+        shape=cgutils.pack_array(builder, lengths, ty=ir.IntType(64)),  # type: ignore[no-untyped-call]
+        strides=cgutils.pack_array(builder, strides, ty=ir.IntType(64)),  # type: ignore[no-untyped-call]
         itemsize=size,
         meminfo=None,
     )
@@ -135,7 +133,7 @@ def _operand(context: Any, builder: Any, kind: Any, read: list[Any]) -> Any:
 def _row(words):  # type: ignore[no-untyped-def]  # compiled with other globals for each kernel
     try:
         kernel(*operands(words))  # type: ignore[name-defined]  # noqa: F821
-    except Exception:  # noqa: BLE001 (the caller repeats the row where the error can be told)
+    except Exception:
         return 1
     return 0
 
@@ -166,7 +164,7 @@ def row_function(function: Callable[..., Any], arguments: tuple[Argument, ...], 
     body.__qualname__ = name
     body.__module__ = function.__module__
     with compiling(body, Path(function.__code__.co_filename), own_digest()):
-        return cfunc(types.int64(types.CPointer(types.int64)), cache=True)(body)
+        return cfunc(types.int64(types.CPointer(types.int64)), cache=True)(body)  # type: ignore[no-untyped-call]
 
 
 @functools.cache

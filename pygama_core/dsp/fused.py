@@ -18,7 +18,6 @@ import numpy as np
 from pygama_core.accelerate_rows import Argument, row_function, run_rows
 from pygama_core.dsp.plain import Arrays, Program, Sink, assign_buffers, source_array
 from pygama_core.dsp.plan import Constant, Plan, Step, Use, Variable
-from pygama_core.dsp.registry import get
 from pygama_core.dsp.row_forms import RowStep, row_step, uses
 from pygama_core.errors import ProcessorError
 from pygama_core.lh5.types import Table
@@ -69,7 +68,8 @@ class FusedProgram:
         plain = Program.make(plan, name)
         variables = {v.name: v for v in plan.variables}
         forms = [row_step(step, variables) for step in plan.steps]
-        runs = [list(run) for _, run in groupby(enumerate(forms), lambda pair: isinstance(pair[1], RowStep) or -pair[0])]
+        by_kind = groupby(enumerate(forms), lambda pair: isinstance(pair[1], RowStep) or -pair[0])
+        runs = [list(run) for _, run in by_kind]
         shared = _shared(plan, [[plan.steps[i] for i, _ in run] for run in runs])
         layout = _Layout(plain, frozenset(shared), variables)
         parts: list[RowProgram | Step] = []
@@ -79,9 +79,7 @@ class FusedProgram:
         block_variables = tuple(variables[n] for n in shared if n not in layout.inputs and not variables[n].constant)
         n_bytes = sum(_row_bytes(v) for v in block_variables)
         rows_at_once = block_rows or max(1, min(BLOCK_ROWS, BLOCK_BYTES // max(n_bytes, 1)))
-        reasons = {
-            step.label: form for step, form in zip(plan.steps, forms, strict=True) if isinstance(form, str)
-        }
+        reasons = {step.label: form for step, form in zip(plan.steps, forms, strict=True) if isinstance(form, str)}
         return cls(plain, tuple(parts), block_variables, layout.scratch_bytes, rows_at_once, reasons)
 
     def costs(self, table: Table, n_calls: int = 500) -> list[tuple[Step, float]]:
@@ -90,7 +88,9 @@ class FusedProgram:
         run.block(slice(0, 1))
         measured = []
         for part, words in zip(self.parts, run.words, strict=True):
-            for i, step in enumerate(part.steps if isinstance(part, RowProgram) else ()):
+            if not isinstance(part, RowProgram):
+                continue
+            for i, step in enumerate(part.steps):
                 begun = time.thread_time()
                 run_rows(0, n_calls, part.functions[i : i + 1], part.places[i : i + 1], words, *[NO_WORDS] * 3)
                 measured.append((step, (time.thread_time() - begun) / n_calls))
@@ -218,8 +218,16 @@ class _Layout:
                         sources.append((operand.variable, address))
                 words += [address, *lengths]
         functions = [k.address for k in keep if hasattr(k, "address")]
-        as_words = [np.array(x, np.int64) for x in (functions, places, words, scratch, moving)]
-        return RowProgram(tuple(form.step for form in forms), *as_words, tuple(sources), tuple(keep))
+        return RowProgram(
+            tuple(form.step for form in forms),
+            np.array(functions, np.int64),
+            np.array(places, np.int64),
+            np.array(words, np.int64),
+            np.array(scratch, np.int64),
+            np.array(moving, np.int64),
+            tuple(sources),
+            tuple(keep),
+        )
 
     def _address(self, use: Use) -> tuple[int, str]:
         """Return the address, or the byte within scratch memory or within the variable's row."""

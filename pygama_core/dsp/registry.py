@@ -44,11 +44,12 @@ FAMILIES: dict[str, tuple[str, ...]] = {
         "time_over_threshold",
     ),
     "convolution": ("convolve_wf", "gaussian_filter1d", "reflected_convolve_wf", "t0_filter"),
+    "current": ("smoothed_current", "smoothing_weights"),
     "elementwise": ("amax", "amin", "convert", "convert_type", "where"),
     "histogram": ("histogram", "histogram_peakstats", "histogram_stats"),
     "peaks": ("get_multi_local_extrema", "multi_a_filter", "peak_snr_threshold"),
     "pole_zero": ("double_pole_zero", "pole_zero"),
-    "sums": ("box_of_sums", "convolve_wf_of_sums", "running_sums"),
+    "sums": ("box_of_sums", "convolve_wf_of_sums", "pole_zero_with_sums", "running_sums"),
     "time_point": ("fixed_time_pickoff", "interpolated_time_point_thresh", "time_point_thresh"),
     "trapezoid": ("asym_trap_filter", "trap_filter", "trap_norm", "trap_pickoff"),
     "window": (
@@ -187,11 +188,11 @@ class Kernel:
 
     def __init__(self, function: Callable[..., Any], layout: Layout, text: str, tokens: tuple[str, ...]) -> None:
         n_in = len(layout.inputs)
-        arrays = [bool(dims) or i >= n_in for i, dims in enumerate(layout.inputs + layout.outputs)]
+        axes = [len(dims) or int(i >= n_in) for i, dims in enumerate(layout.inputs + layout.outputs)]
         self.signatures: dict[str, str] = {}
         for working in FLOATS:
             resolved = [working if token == "f" else token for token in tokens]
-            arguments = ", ".join(t + "[::1]" * is_array for t, is_array in zip(resolved, arrays, strict=True))
+            arguments = ", ".join(t + _index(n) for t, n in zip(resolved, axes, strict=True))
             self.signatures[working] = f"void({arguments})"
         # outputs with free dimensions must pass NumPy as inputs, which it hands on as they are
         self.layout = text.replace("->", ",") if layout.free else text
@@ -212,6 +213,11 @@ class Kernel:
             if working not in self._compiled:
                 self._compiled[working] = gufunc([self.signatures[working]], self.layout)(self.function).ufunc
             return self._compiled[working]
+
+
+def _index(n_axes: int) -> str:
+    """Return how numba's signatures write a contiguous array of so many axes."""
+    return f"[{':,' * (n_axes - 1)}::1]" if n_axes else ""
 
 
 @functools.cache

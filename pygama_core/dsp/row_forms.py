@@ -19,8 +19,32 @@ from pygama_core.dsp.processors._extrema import extrema
 from pygama_core.dsp.registry import Kernel, get
 
 EXACT_UFUNCS = frozenset(
-    "absolute add ceil divide equal floor greater greater_equal isfinite isnan less less_equal logical_and logical_not "
-    "logical_or maximum minimum multiply negative not_equal rint sqrt subtract trunc".split()
+    (
+        "absolute",
+        "add",
+        "ceil",
+        "divide",
+        "equal",
+        "floor",
+        "greater",
+        "greater_equal",
+        "isfinite",
+        "isnan",
+        "less",
+        "less_equal",
+        "logical_and",
+        "logical_not",
+        "logical_or",
+        "maximum",
+        "minimum",
+        "multiply",
+        "negative",
+        "not_equal",
+        "rint",
+        "sqrt",
+        "subtract",
+        "trunc",
+    )
 )
 
 
@@ -60,11 +84,12 @@ def row_step(step: Step, variables: Mapping[str, Variable]) -> RowStep | str:
     if isinstance(processor.kernel, Kernel):
         if not is_plain:
             return "it is repeated along a further axis"
-        function: Callable[..., Any] | None = processor.kernel.function
+        function: Callable[..., Any] = processor.kernel.function
     else:
-        function = _numpy_form(step.processor, tuple(len(s) for s in known), processor.n_in, is_plain)
-        if function is None:
+        form = _numpy_form(step.processor, tuple(len(s) for s in known), processor.n_in, is_plain)
+        if form is None:
             return "NumPy or Python computes it"
+        function = form
     lengths = tuple(s or (1,) if i >= len(step.inputs) else s for i, s in enumerate(known))
     dtypes = [o.dtype if isinstance(o, Constant) else variables[o.variable].dtype for o in operands]
     return RowStep(step, function, tuple((d, len(s)) for d, s in zip(dtypes, lengths, strict=True)), lengths)
@@ -103,14 +128,14 @@ def _with_ufunc(template: Callable[..., Any], name: str) -> Callable[..., Any]:
     return made
 
 
-def largest(w_in: Any, axis: Any, a_max: Any) -> None:  # noqa: ARG001 (amax's arguments)
+def largest(w_in: Any, axis: Any, a_max: Any) -> None:
     """Largest sample; NaN if any is."""
     found = np.empty(2, w_in.dtype)
     extrema(w_in, found)
     a_max[0] = found[1]
 
 
-def smallest(w_in: Any, axis: Any, a_min: Any) -> None:  # noqa: ARG001 (amin's arguments)
+def smallest(w_in: Any, axis: Any, a_min: Any) -> None:
     """Smallest sample; NaN if any is."""
     found = np.empty(2, w_in.dtype)
     extrema(w_in, found)

@@ -27,7 +27,7 @@ def extreme_keys_4(bits: Any, found: Any) -> bool:
         low, high, top = min(low, key), max(high, key), max(top, np.int32(b & MAGNITUDE_4))
     found[0] = low ^ ((low >> np.int32(31)) & MAGNITUDE_4)
     found[1] = high ^ ((high >> np.int32(31)) & MAGNITUDE_4)
-    return top > INFINITY_4
+    return bool(top > INFINITY_4)
 
 
 @jit("boolean(i8[::1], i8[::1])")
@@ -40,7 +40,7 @@ def extreme_keys_8(bits: Any, found: Any) -> bool:
         low, high, top = min(low, key), max(high, key), max(top, b & MAGNITUDE_8)
     found[0] = low ^ ((low >> 63) & MAGNITUDE_8)
     found[1] = high ^ ((high >> 63) & MAGNITUDE_8)
-    return top > INFINITY_8
+    return bool(top > INFINITY_8)
 
 
 @jit("boolean(f4[::1], f4[::1])", "boolean(f8[::1], f8[::1])")
@@ -52,7 +52,7 @@ def extrema(w: Any, found: Any) -> bool:
         has_nan = extreme_keys_8(w.view(np.int64), found.view(np.int64))
     if has_nan:
         found[:] = np.nan
-    return has_nan
+    return bool(has_nan)
 
 
 @jit("i8(f4[::1], f8)", "i8(f8[::1], f8)")

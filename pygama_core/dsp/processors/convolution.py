@@ -14,6 +14,7 @@ from pygama_core.errors import ProcessorError
 
 MIN_RUN = 32  # equal taps from which on sums are faster than adding each
 
+
 @processor("(),()->(p)", "f,f->f")
 def t0_filter(rise: Any, fall: Any, kernel: Any) -> None:
     """Kernel for the start of a pulse: a falling ramp over ``rise`` samples against a flat mean over ``fall``.
@@ -108,24 +109,29 @@ def boxed_sample(w: Any, sums: Any, kernel: Any, run: Any, i: int) -> float:
     return float(box + tap_sum(w, kernel, 0, run[0], i) + tap_sum(w, kernel, run[1], len(kernel), i))
 
 
-@jit("void(f4[::1], f4[::1], i8, i8, i8, f8[::1])", "void(f8[::1], f8[::1], i8, i8, i8, f8[::1])")
-def add_taps(w: Any, kernel: Any, begin: int, end: int, i: int, out: Any) -> None:  # noqa: PLR0913
-    """Add kernel[j] w[i + k - j] for j from begin to end to each out[k], four taps at a time."""
+@jit("void(f8[::1], f8[::1], i8, i8, i8, f8[::1])")
+def add_taps(w: Any, kernel: Any, begin: int, end: int, i: int, out: Any) -> None:
+    """Add kernel[j] w[i + k - j] for j from begin to end to each out[k], eight taps at a time."""
     size = len(out)
-    whole = begin + (end - begin) // 4 * 4
-    for j in range(begin, whole, 4):
-        t0, t1, t2, t3 = np.float64(kernel[j]), np.float64(kernel[j + 1]), np.float64(kernel[j + 2]), np.float64(kernel[j + 3])
-        a, b, c, d = w[i - j :], w[i - j - 1 :], w[i - j - 2 :], w[i - j - 3 :]
+    whole = begin + (end - begin) // 8 * 8
+    for j in range(begin, whole, 8):
+        t0, t1, t2, t3, t4, t5, t6, t7 = (
+            kernel[j], kernel[j + 1], kernel[j + 2], kernel[j + 3], kernel[j + 4], kernel[j + 5], kernel[j + 6],
+            kernel[j + 7],
+        )  # fmt: skip
+        x = w[i - j - 7 : i - j + size]
+        a, b, c, d, e, f, g = x[7:], x[6:], x[5:], x[4:], x[3:], x[2:], x[1:]
         for k in range(size):
-            out[k] += t0 * a[k] + t1 * b[k] + t2 * c[k] + t3 * d[k]
+            left = t0 * a[k] + t1 * b[k] + t2 * c[k] + t3 * d[k]
+            out[k] += left + (t4 * e[k] + t5 * f[k] + t6 * g[k] + t7 * x[k])
     for j in range(whole, end):
-        tap, samples = np.float64(kernel[j]), w[i - j :]
+        tap, samples = kernel[j], w[i - j :]
         for k in range(size):
             out[k] += tap * samples[k]
 
 
 @jit("void(f4[::1], f8[::1], f4[::1], i8[::1], i8, f4[::1])", "void(f8[::1], f8[::1], f8[::1], i8[::1], i8, f8[::1])")
-def convolve_boxed(w: Any, sums: Any, kernel: Any, run: Any, first: int, out: Any) -> None:  # noqa: PLR0913
+def convolve_boxed(w: Any, sums: Any, kernel: Any, run: Any, first: int, out: Any) -> None:
     """Samples ``first`` to ``first + len(out)`` of the full convolution; the run of equal taps comes from sums.
 
     ``sums`` are those of :func:`prefix_sums`. In pieces that stay in the nearest cache while taps are added.
@@ -136,15 +142,18 @@ def convolve_boxed(w: Any, sums: Any, kernel: Any, run: Any, first: int, out: An
     for k in range(low):
         out[k] = boxed_sample(w, sums, kernel, run, first + k)
     level = np.float64(kernel[run[0]])
-    memory = np.empty(512)
+    taps, memory, wide = kernel.astype(np.float64), np.empty(512), np.empty(512 + m)
     for start in range(low, high, 512):
         piece, part = memory[: min(512, high - start)], out[start : min(start + 512, high)]
         i = first + start
+        samples = w[i - m + 1 : i + len(piece)]  # converted once for all taps
+        for k in range(len(samples)):
+            wide[k] = samples[k]
         newest, oldest = sums[i - run[0] + 1 :], sums[i - run[1] + 1 :]
         for k in range(len(piece)):
             piece[k] = level * (newest[k] - oldest[k])
-        add_taps(w, kernel, 0, run[0], i, piece)
-        add_taps(w, kernel, run[1], m, i, piece)
+        add_taps(wide, taps, 0, run[0], m - 1, piece)
+        add_taps(wide, taps, run[1], m, m - 1, piece)
         for k in range(len(piece)):
             part[k] = piece[k]
     for k in range(high, n_out):

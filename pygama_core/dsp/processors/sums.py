@@ -8,6 +8,7 @@ import numpy as np
 
 from pygama_core.dsp.processors._sums import prefix_sums
 from pygama_core.dsp.processors.convolution import convolve_boxed, longest_run, output_range
+from pygama_core.dsp.processors.pole_zero import correct_and_sum, decay_per_sample
 from pygama_core.dsp.processors.trapezoid import box_difference
 from pygama_core.dsp.registry import processor
 from pygama_core.errors import ProcessorError
@@ -19,6 +20,19 @@ def running_sums(w_in: Any, sums: Any) -> None:
     if len(sums) != len(w_in) + 1:
         raise ProcessorError("running sums of n samples are n + 1")
     prefix_sums(w_in, sums)
+
+
+@processor("(n),()->(n),(m)", "f,f8->f,f8")
+def pole_zero_with_sums(w_in: Any, t_tau: Any, w_out: Any, sums: Any) -> None:
+    """``pole_zero`` and the running sums of its result.
+
+    Raises
+    ------
+    ProcessorError : if t_tau < 0, or sums has not n + 1 samples
+    """
+    if t_tau < 0 or len(sums) != len(w_in) + 1:
+        raise ProcessorError("t_tau must be >= 0, and the running sums of n samples are n + 1")
+    correct_and_sum(w_in, decay_per_sample(t_tau), w_out, sums)
 
 
 @processor("(m),(),(),(),(),()->(n)", "f8,i8,i8,i8,f8,f8->f")

@@ -8,7 +8,7 @@ import numpy as np
 
 from pygama_core.accelerate import jit
 from pygama_core.dsp.processors._nan import has_nan
-from pygama_core.dsp.processors._sums import prefix_sums
+from pygama_core.dsp.processors._sums import prefix_sums, total_of
 from pygama_core.dsp.registry import processor
 from pygama_core.errors import ProcessorError
 
@@ -57,7 +57,7 @@ def avg_current(w_in: Any, length: Any, w_out: Any) -> None:
 
 @jit("void(f8[::1], i8, f8[::1], f8[::1])")
 def mean_of_last(w: Any, length: int, sums: Any, out: Any) -> None:
-    """Moving mean of the last ``length`` samples; the first sample continues to the left. ``sums`` is (n + 1,) memory."""
+    """Moving mean of the last ``length`` samples; the first sample continues to the left. ``sums`` is (n + 1,)."""
     prefix_sums(w, sums)
     scale, first, now = 1.0 / length, w[0], sums[1:]
     for i in range(length):
@@ -197,8 +197,5 @@ def presum(w_in: Any, do_norm: Any, ps_fact: Any, w_out: Any) -> None:
     factor = len(w_in) // len(w_out)
     scale = 1.0 / factor if do_norm == 1 else 1.0
     for i in range(len(w_out)):
-        total = 0.0
-        for j in range(factor):
-            total += w_in[i * factor + j]
-        w_out[i] = total * scale
+        w_out[i] = total_of(w_in[i * factor : (i + 1) * factor]) * scale
     ps_fact[0] = factor
