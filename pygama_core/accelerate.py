@@ -72,24 +72,35 @@ def _kernel_sources(path: Path, found: dict[Path, bytes] | None = None) -> dict[
 
 
 @functools.cache
-def cache_directory(path: Path) -> Path:
-    """Return the cache directory of the kernel module in a file, made if it is missing."""
+def cache_directory(path: Path, extra: str = "") -> Path:
+    """Return the cache directory of the kernel module in a file, made if it is missing.
+
+    ``extra`` names what the code depends on besides.
+    """
     digest = hashlib.sha256(_environment().encode())
     for source_path, source in sorted(_kernel_sources(path).items()):
         # numba looks entries up by path and time stamp: the same source elsewhere has a cache of its own
         digest.update(f"{source_path}{source_path.stat().st_mtime_ns}".encode() + source)
-    digest.update(Path(__file__).read_bytes())
+    digest.update(Path(__file__).read_bytes() + extra.encode())
     directory = cache_root() / f"{path.stem}-{digest.hexdigest()[:16]}"
     directory.mkdir(parents=True, exist_ok=True)
     return directory
 
 
 @contextlib.contextmanager
-def _compiling(function: Callable[..., Any]) -> Iterator[None]:
-    """Point numba to the function's cache, and hold the kernel's lock unless that cache is complete and only read."""
+def compiling(function: Callable[..., Any], path: Path | None = None, extra: str = "") -> Iterator[None]:
+    """Point numba to the function's cache, and hold the kernel's lock unless that cache is complete and only read.
+
+    Parameters
+    ----------
+    function
+        what is compiled inside the block
+    path, extra
+        file of the kernel module whose cache takes it, and what it depends on besides; default: the function's file
+    """
     import numba
 
-    directory = cache_directory(Path(function.__code__.co_filename))
+    directory = cache_directory(path or Path(function.__code__.co_filename), extra)
     with _DECORATING:
         numba.config.CACHE_DIR = str(directory)  # type: ignore[attr-defined]
         if (directory / COMPLETE).exists():
@@ -112,7 +123,7 @@ def jit(*signatures: str, **options: Any) -> Callable[[Callable[..., Any]], Call
     from numba import njit
 
     def decorate(function: Callable[..., Any]) -> Callable[..., Any]:
-        with _compiling(function):
+        with compiling(function):
             return njit(list(signatures), **{**_without_nopython(JIT_OPTIONS), **options})(function)
 
     return decorate
@@ -130,7 +141,7 @@ def gufunc(signatures: list[str], layout: str) -> Callable[[Callable[..., Any]],
     from numba import guvectorize
 
     def decorate(function: Callable[..., Any]) -> Any:
-        with _compiling(function):
+        with compiling(function):
             return guvectorize(  # type: ignore[no-untyped-call]
                 signatures, layout, **NUMBA_OPTIONS
             )(function)

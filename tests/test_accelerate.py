@@ -67,9 +67,9 @@ def test_complete_cache_is_not_locked(package):
     path = package / "inner.py"
     function = types.FunctionType(compile("pass", str(path), "exec"), {})
     directory = accelerate.cache_directory(path)
-    with accelerate._compiling(function):
+    with accelerate.compiling(function):
         assert list(directory.glob("*.lock"))
     next(directory.glob("*.lock")).unlink()
     accelerate.mark_complete(path)
-    with accelerate._compiling(function):
+    with accelerate.compiling(function):
         assert not list(directory.glob("*.lock"))

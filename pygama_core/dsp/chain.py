@@ -5,13 +5,19 @@ from __future__ import annotations
 import threading
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from pygama_core.dsp.config import ChainConfig, load_config
 from pygama_core.dsp.plain import Program
 from pygama_core.dsp.plan import Plan
 from pygama_core.dsp.resolve import Layout, layout_of, resolve
+from pygama_core.errors import ConfigError
 from pygama_core.lh5.types import Table
+
+if TYPE_CHECKING:
+    from pygama_core.dsp.fused import FusedProgram
+
+ENGINES = ("plain", "fused")
 
 
 class ProcessingChain:
@@ -24,10 +30,13 @@ class ProcessingChain:
     outputs : names of the wanted columns; default: those of the configuration
     name : what messages call the table, such as ``ch1104000``
     block_rows : rows that pass through all processors together; default: as many as fit the cache
+    engine : "plain" calls one processor after another for blocks of rows; "fused" calls all of them row by row in one
+        compiled loop, after rewriting the plan (see :mod:`pygama_core.dsp.rewrite`)
 
     Raises
     ------
-    ConfigError : if the configuration's shape is wrong; what depends on the table is checked with its first rows
+    ConfigError : if there is no such engine, or the configuration's shape is wrong; what depends on the
+        table is checked with its first rows
     """
 
     def __init__(
@@ -38,13 +47,17 @@ class ProcessingChain:
         outputs: Sequence[str] | None = None,
         name: str = "",
         block_rows: int | None = None,
+        engine: str = "plain",
     ) -> None:
+        if engine not in ENGINES:
+            raise ConfigError(f"engine {engine!r} is unknown; there are {', '.join(ENGINES)}")
         self.config = config if isinstance(config, ChainConfig) else load_config(config)
         self.parameters = parameters or {}
         self.outputs = outputs
         self.name = name
         self.block_rows = block_rows
-        self._programs: dict[Layout, Program] = {}
+        self.engine = engine
+        self._programs: dict[Layout, Program | FusedProgram] = {}
         self._lock = threading.Lock()
 
     def plan_for(self, table: Table) -> Plan:
@@ -75,10 +88,18 @@ class ProcessingChain:
         """
         return self._program(table).execute(table, first_row)
 
-    def _program(self, table: Table) -> Program:
+    def _program(self, table: Table) -> Program | FusedProgram:
         layout = layout_of(table)
         with self._lock:
             if layout not in self._programs:
                 plan = resolve(self.config, layout, self.parameters, self.outputs)
-                self._programs[layout] = Program.make(plan, self.name, self.block_rows)
+                self._programs[layout] = self._make(plan)
             return self._programs[layout]
+
+    def _make(self, plan: Plan) -> Program | FusedProgram:
+        if self.engine == "plain":
+            return Program.make(plan, self.name, self.block_rows)
+        from pygama_core.dsp.fused import FusedProgram
+        from pygama_core.dsp.rewrite import optimised
+
+        return FusedProgram.make(optimised(plan), self.name, self.block_rows)

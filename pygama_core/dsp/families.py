@@ -59,4 +59,10 @@ FAMILIES: dict[str, tuple[str, ...]] = {
         "windower",
     ),
 }
+# what the fused engine puts in place of others; not for configurations
+REWRITTEN: dict[str, tuple[str, ...]] = {
+    "current": ("smoothed_current", "smoothing_weights"),
+    "sums": ("box_of_sums", "convolve_wf_of_sums", "pole_zero_with_sums", "running_sums"),
+}
 FAMILY_OF = {name: family for family, names in FAMILIES.items() for name in names}
+REWRITTEN_OF = {name: family for family, names in REWRITTEN.items() for name in names}

@@ -82,8 +82,8 @@ class Program:
         LH5Error : if the table is not of the layout that the plan was made for
         """
         n_rows = table.n_rows
-        sources = {i.variable: _source(table, i, self.name) for i in self.plan.inputs}
-        columns = {o.name: _Sink(o, n_rows) for o in self.plan.outputs if o.path is None}
+        sources = {i.variable: source_array(table, i, self.name) for i in self.plan.inputs}
+        columns = {o.name: Sink(o, n_rows) for o in self.plan.outputs if o.path is None}
         buffers = [np.empty((min(self.block_rows, n_rows), *shape), dtype) for shape, dtype in self.buffers]
         with np.errstate(all="ignore"):
             for start in range(0, n_rows, self.block_rows):
@@ -95,7 +95,16 @@ class Program:
                     self._call(kernel, step, inputs + outputs, label)
                 for sink in columns.values():
                     sink.fill(arrays, rows)
-        return Table({o.name: self._column(o, table, columns, sources) for o in self.plan.outputs})
+        return self.table(table, columns, sources)
+
+    def run_step(self, step: Step, arrays: Arrays, rows: str) -> None:
+        """Run one step on a block; ``rows`` names it in messages."""
+        inputs, outputs = self._arguments(step, arrays)
+        self._call(get(step.processor).kernel, step, inputs + outputs, rows)
+
+    def table(self, table: Table, sinks: dict[str, Sink], sources: Arrays) -> Table:
+        """Return the output table from its filled columns."""
+        return Table({o.name: self._column(o, table, sinks, sources) for o in self.plan.outputs})
 
     def _block(self, sources: Arrays, buffers: Sequence[np.ndarray], rows: slice) -> Arrays:
         n = rows.stop - rows.start
@@ -104,7 +113,7 @@ class Program:
         arrays.update({name: buffers[i][:n] for name, i in self.buffer_of.items()})
         return arrays
 
-    def _column(self, output: Output, table: Table, sinks: dict[str, _Sink], sources: Arrays) -> Column:
+    def _column(self, output: Output, table: Table, sinks: dict[str, Sink], sources: Arrays) -> Column:
         if output.path is not None:
             return table[output.path[0]]
         column = sinks[output.name].column(self.plan)
@@ -118,7 +127,7 @@ class Program:
         return Table({"t0": Array(start, in_ns), "dt": Array(period, dict(in_ns)), "values": column})
 
 
-class _Sink:
+class Sink:
     """One output column while it is filled."""
 
     def __init__(self, output: Output, n_rows: int) -> None:
@@ -193,7 +202,7 @@ def _show(argument: Any) -> str:
     return f"array of {array.shape[-1]}"
 
 
-def _source(table: Table, source: Input, name: str) -> np.ndarray:
+def source_array(table: Table, source: Input, name: str) -> np.ndarray:
     """Return an input column in native byte order, times in ns."""
     where = f"{name}: column {'/'.join(source.path)}"
     column: Any = table

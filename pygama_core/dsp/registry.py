@@ -24,7 +24,7 @@ from typing import Any
 import numpy as np
 
 from pygama_core.accelerate import defer, gufunc
-from pygama_core.dsp.families import FAMILIES
+from pygama_core.dsp.families import FAMILIES, REWRITTEN_OF
 from pygama_core.dsp.families import FAMILY_OF as FAMILY_OF
 from pygama_core.errors import ConfigError, ProcessorError
 
@@ -173,11 +173,11 @@ class Kernel:
 
     def __init__(self, function: Callable[..., Any], layout: Layout, text: str, tokens: tuple[str, ...]) -> None:
         n_in = len(layout.inputs)
-        arrays = [bool(dims) or i >= n_in for i, dims in enumerate(layout.inputs + layout.outputs)]
+        axes = [len(dims) or int(i >= n_in) for i, dims in enumerate(layout.inputs + layout.outputs)]
         self.signatures: dict[str, str] = {}
         for working in FLOATS:
             resolved = [working if token == "f" else token for token in tokens]
-            arguments = ", ".join(t + "[::1]" * is_array for t, is_array in zip(resolved, arrays, strict=True))
+            arguments = ", ".join(t + _index(n) for t, n in zip(resolved, axes, strict=True))
             self.signatures[working] = f"void({arguments})"
         # outputs with free dimensions must pass NumPy as inputs, which it hands on as they are
         self.layout = text.replace("->", ",") if layout.free else text
@@ -198,6 +198,11 @@ class Kernel:
             if working not in self._compiled:
                 self._compiled[working] = gufunc([self.signatures[working]], self.layout)(self.function).ufunc
             return self._compiled[working]
+
+
+def _index(n_axes: int) -> str:
+    """Return how numba's signatures write a contiguous array of so many axes."""
+    return f"[{':,' * (n_axes - 1)}::1]" if n_axes else ""
 
 
 @functools.cache
@@ -244,8 +249,9 @@ def get(name: str) -> Processor:
         return foreign_processor(name)
     if name.startswith("numpy."):
         return numpy_ufunc(name.removeprefix("numpy."))
-    if name not in _LOADED and name in FAMILY_OF:
-        importlib.import_module(f"{PACKAGE}.{FAMILY_OF[name]}")
+    family = FAMILY_OF.get(name) or REWRITTEN_OF.get(name)
+    if name not in _LOADED and family is not None:
+        importlib.import_module(f"{PACKAGE}.{family}")
     if name not in _LOADED:
         close = difflib.get_close_matches(name, FAMILY_OF, 3)
         hint = f"did you mean {', '.join(close)}?" if close else f"there are {', '.join(sorted(FAMILY_OF))}"
@@ -257,4 +263,4 @@ def load_all() -> list[str]:
     """Import every family; return the names of all processors."""
     for family in FAMILIES:
         importlib.import_module(f"{PACKAGE}.{family}")
-    return sorted(_LOADED)
+    return sorted(name for name in _LOADED if name in FAMILY_OF)

@@ -7,7 +7,9 @@ from typing import Any
 import numpy as np
 
 from pygama_core.accelerate import jit
+from pygama_core.dsp.processors._extrema import extrema, first_equal
 from pygama_core.dsp.processors._nan import has_nan
+from pygama_core.dsp.processors._sums import ANY_ORDER, line_sums
 from pygama_core.dsp.registry import processor
 from pygama_core.errors import ProcessorError
 
@@ -41,13 +43,10 @@ def linear_slope_fit(w_in: Any, mean: Any, stdev: Any, slope: Any, intercept: An
     intercept : [ADC]
     """
     n = len(w_in)
-    origin = np.float64(w_in[0])  # sums of differences keep their digits on a large offset
-    total, squares, products = 0.0, 0.0, 0.0
-    for i in range(n):
-        d = w_in[i] - origin
-        total += d
-        squares += d * d
-        products += i * d
+    origin = np.float64(w_in[0])
+    sums = np.empty(3)
+    line_sums(w_in, sums)
+    total, squares, products = sums[0], sums[1], sums[2]
     n_pairs = n * (n - 1) / 2.0  # sum of the indices
     mean[0] = origin + total / n
     stdev[0] = np.sqrt(max((squares - total * total / n) / (n - 1), 0.0)) if total == total else np.nan
@@ -77,18 +76,23 @@ def linear_slope_diff(w_in: Any, slope: Any, intercept: Any, mean: Any, rms: Any
     rms[0] = np.sqrt(squares / (len(w_in) - 1))
 
 
+@jit("f8(f4[::1], f8)", "f8(f8[::1], f8)", fastmath=ANY_ORDER)
+def mean_below(w: Any, threshold: float) -> float:
+    """Mean of the samples below a threshold, in a loop without branches."""
+    total, n_below = 0.0, 0
+    for i in range(len(w)):
+        is_below = w[i] < threshold
+        total += w[i] if is_below else 0.0
+        n_below += is_below
+    return total / n_below
+
+
 @processor("(n),()->()", "f,f->f")
 def mean_below_threshold(w_in: Any, threshold: Any, mean: Any) -> None:
     """Mean of the samples below a threshold; NaN if there are none or any input is NaN."""
     mean[0] = np.nan
-    if has_nan(w_in) or threshold != threshold:
-        return
-    total, n_below = 0.0, 0
-    for i in range(len(w_in)):
-        if w_in[i] < threshold:
-            total += w_in[i]
-            n_below += 1
-    mean[0] = total / n_below
+    if not has_nan(w_in) and threshold == threshold:
+        mean[0] = mean_below(w_in, threshold)
 
 
 @processor("(n)->()", "f->f")
@@ -109,16 +113,12 @@ def min_max(w_in: Any, t_min: Any, t_max: Any, a_min: Any, a_max: Any) -> None:
     t_min, t_max : [samples]; NaN, like all outputs, if any sample is
     a_min, a_max : [ADC]
     """
-    t_min[0] = t_max[0] = a_min[0] = a_max[0] = np.nan
-    if has_nan(w_in):
+    found = np.empty(2, w_in.dtype)
+    if extrema(w_in, found):
+        t_min[0] = t_max[0] = a_min[0] = a_max[0] = np.nan
         return
-    lowest, highest, i_low, i_high = w_in[0], w_in[0], 0, 0
-    for i in range(1, len(w_in)):
-        if w_in[i] < lowest:
-            lowest, i_low = w_in[i], i
-        if w_in[i] > highest:
-            highest, i_high = w_in[i], i
-    t_min[0], t_max[0], a_min[0], a_max[0] = i_low, i_high, lowest, highest
+    t_min[0], t_max[0] = first_equal(w_in, found[0]), first_equal(w_in, found[1])
+    a_min[0], a_max[0] = found[0], found[1]
 
 
 @processor("(n)->(n)", "f->f")

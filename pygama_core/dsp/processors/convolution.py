@@ -8,8 +8,11 @@ import numpy as np
 
 from pygama_core.accelerate import jit
 from pygama_core.dsp.processors._nan import has_nan
+from pygama_core.dsp.processors._sums import prefix_sums
 from pygama_core.dsp.registry import processor
 from pygama_core.errors import ProcessorError
+
+MIN_RUN = 32  # equal taps from which on sums are faster than adding each
 
 
 @processor("(),()->(p)", "f,f->f")
@@ -76,6 +79,105 @@ def convolve(w: Any, kernel: Any, first: int, out: Any) -> None:
             out[i] += t0 * a[i] + t1 * b[i] + t2 * c[i] + t3 * d[i]
 
 
+@jit("void(f4[::1], i8[::1])", "void(f8[::1], i8[::1])")
+def longest_run(kernel: Any, found: Any) -> None:
+    """Write begin and end of the longest run of equal taps, (2,)."""
+    begin = 0
+    found[0] = found[1] = 0
+    for j in range(1, len(kernel) + 1):
+        if j == len(kernel) or kernel[j] != kernel[begin]:
+            if j - begin > found[1] - found[0]:
+                found[0], found[1] = begin, j
+            begin = j
+
+
+@jit("f8(f4[::1], f4[::1], i8, i8, i8)", "f8(f8[::1], f8[::1], i8, i8, i8)")
+def tap_sum(w: Any, kernel: Any, begin: int, end: int, i: int) -> float:
+    """Sum of kernel[j] w[i - j] for j from begin to end; samples outside the waveform are 0."""
+    total = 0.0
+    for j in range(max(begin, i - len(w) + 1), min(end, i + 1)):
+        total += np.float64(kernel[j]) * w[i - j]
+    return total
+
+
+@jit("f8(f4[::1], f8[::1], f4[::1], i8[::1], i8)", "f8(f8[::1], f8[::1], f8[::1], i8[::1], i8)")
+def boxed_sample(w: Any, sums: Any, kernel: Any, run: Any, i: int) -> float:
+    """Sample i of the full convolution, the run of equal taps from sums; samples outside the waveform are 0."""
+    n = len(w)
+    newest, oldest = min(max(i - run[0] + 1, 0), n), min(max(i - run[1] + 1, 0), n)
+    box = kernel[run[0]] * (sums[newest] - sums[oldest])
+    return float(box + tap_sum(w, kernel, 0, run[0], i) + tap_sum(w, kernel, run[1], len(kernel), i))
+
+
+@jit("void(f8[::1], f8[::1], i8, i8, i8, f8[::1])")
+def add_taps(w: Any, kernel: Any, begin: int, end: int, i: int, out: Any) -> None:
+    """Add kernel[j] w[i + k - j] for j from begin to end to each out[k], eight taps at a time."""
+    size = len(out)
+    whole = begin + (end - begin) // 8 * 8
+    for j in range(begin, whole, 8):
+        t0, t1, t2, t3, t4, t5, t6, t7 = (
+            kernel[j], kernel[j + 1], kernel[j + 2], kernel[j + 3], kernel[j + 4], kernel[j + 5], kernel[j + 6],
+            kernel[j + 7],
+        )  # fmt: skip
+        x = w[i - j - 7 : i - j + size]
+        a, b, c, d, e, f, g = x[7:], x[6:], x[5:], x[4:], x[3:], x[2:], x[1:]
+        for k in range(size):
+            left = t0 * a[k] + t1 * b[k] + t2 * c[k] + t3 * d[k]
+            out[k] += left + (t4 * e[k] + t5 * f[k] + t6 * g[k] + t7 * x[k])
+    for j in range(whole, end):
+        tap, samples = kernel[j], w[i - j :]
+        for k in range(size):
+            out[k] += tap * samples[k]
+
+
+@jit("void(f4[::1], f8[::1], f4[::1], i8[::1], i8, f4[::1])", "void(f8[::1], f8[::1], f8[::1], i8[::1], i8, f8[::1])")
+def convolve_boxed(w: Any, sums: Any, kernel: Any, run: Any, first: int, out: Any) -> None:
+    """Samples ``first`` to ``first + len(out)`` of the full convolution; the run of equal taps comes from sums.
+
+    ``sums`` are those of :func:`prefix_sums`. In pieces that stay in the nearest cache while taps are added.
+    """
+    n, m, n_out = len(w), len(kernel), len(out)
+    low = min(max(m - 1 - first, 0), n_out)  # from here to `high` all taps lie on the waveform
+    high = max(min(n - first, n_out), low)
+    for k in range(low):
+        out[k] = boxed_sample(w, sums, kernel, run, first + k)
+    level = np.float64(kernel[run[0]])
+    taps, memory, wide = kernel.astype(np.float64), np.empty(512), np.empty(512 + m)
+    for start in range(low, high, 512):
+        piece, part = memory[: min(512, high - start)], out[start : min(start + 512, high)]
+        i = first + start
+        samples = w[i - m + 1 : i + len(piece)]  # converted once for all taps
+        for k in range(len(samples)):
+            wide[k] = samples[k]
+        newest, oldest = sums[i - run[0] + 1 :], sums[i - run[1] + 1 :]
+        for k in range(len(piece)):
+            piece[k] = level * (newest[k] - oldest[k])
+        add_taps(wide, taps, 0, run[0], m - 1, piece)
+        add_taps(wide, taps, run[1], m, m - 1, piece)
+        for k in range(len(piece)):
+            part[k] = piece[k]
+    for k in range(high, n_out):
+        out[k] = boxed_sample(w, sums, kernel, run, first + k)
+
+
+@jit("i8(i8, i8, i8, i8)")
+def output_range(n: int, m: int, mode: int, n_out: int) -> int:
+    """First sample of the full convolution that is wanted; raise ProcessorError if the lengths do not fit the mode."""
+    if m > n:
+        raise ProcessorError("the kernel is longer than the waveform")
+    if mode == ord("f"):
+        first, length = 0, n + m - 1
+    elif mode == ord("s"):
+        first, length = (m - 1) // 2, n
+    elif mode == ord("v"):
+        first, length = m - 1, n - m + 1
+    else:
+        raise ProcessorError("unknown mode; there are f, s, v")
+    if n_out != length:
+        raise ProcessorError("the output has the wrong length; mode f gives n + m - 1 samples, s n, v n - m + 1")
+    return first
+
+
 @processor("(n),(m),()->(p)", "f,f,i1->f")
 def convolve_wf(w_in: Any, kernel: Any, mode_in: Any, w_out: Any) -> None:
     """Convolve a waveform with a kernel.
@@ -91,23 +193,18 @@ def convolve_wf(w_in: Any, kernel: Any, mode_in: Any, w_out: Any) -> None:
     ------
     ProcessorError : if the mode is unknown, m > n, or p does not fit the mode
     """
-    n, m = len(w_in), len(kernel)
-    if m > n:
-        raise ProcessorError("the kernel is longer than the waveform")
-    if mode_in == ord("f"):
-        first, length = 0, n + m - 1
-    elif mode_in == ord("s"):
-        first, length = (m - 1) // 2, n
-    elif mode_in == ord("v"):
-        first, length = m - 1, n - m + 1
-    else:
-        raise ProcessorError("unknown mode; there are f, s, v")
-    if len(w_out) != length:
-        raise ProcessorError("the output has the wrong length; mode f gives n + m - 1 samples, s n, v n - m + 1")
+    first = output_range(len(w_in), len(kernel), mode_in, len(w_out))
     if has_nan(w_in) or has_nan(kernel):
         w_out[:] = np.nan
         return
-    result = np.empty(length)
+    run = np.empty(2, np.int64)
+    longest_run(kernel, run)
+    if run[1] - run[0] >= MIN_RUN:  # equal taps are a difference of two sums
+        sums = np.empty(len(w_in) + 1)
+        prefix_sums(w_in, sums)
+        convolve_boxed(w_in, sums, kernel, run, first, w_out)
+        return
+    result = np.empty(len(w_out))
     convolve(w_in, kernel, first, result)
     w_out[:] = result
 

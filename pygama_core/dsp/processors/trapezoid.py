@@ -8,37 +8,52 @@ import numpy as np
 
 from pygama_core.accelerate import jit
 from pygama_core.dsp.processors._nan import has_nan
+from pygama_core.dsp.processors._sums import prefix_sums
 from pygama_core.dsp.registry import processor
 from pygama_core.errors import ProcessorError
 
 
-@jit("void(f4[::1], i8, i8, i8, f8, f8, f4[::1])", "void(f8[::1], i8, i8, i8, f8, f8, f8[::1])")
+@jit("void(f8[::1], i8, i8, i8, f8, f8, f4[::1])", "void(f8[::1], i8, i8, i8, f8, f8, f8[::1])")
 def box_difference(  # noqa: PLR0913 (one loop behind all shapers)
-    w: Any, rise: int, flat: int, fall: int, late_scale: float, early_scale: float, out: Any
+    sums: Any, rise: int, flat: int, fall: int, late_scale: float, early_scale: float, out: Any
 ) -> None:
-    """Scaled sum of the latest ``rise`` samples minus that of ``fall`` samples before a gap of ``flat``."""
-    n, end = len(w), rise + flat + fall
-    late, early = 0.0, 0.0  # float64 also for float32 input: a running sum drifts
-    for i in range(rise):
-        late += w[i]
-        out[i] = late * late_scale
-    # slices, because an index that may be negative keeps numba from fast code
-    new, leaving, shaped = w[rise:end], w[: n - rise], out[rise:end]
-    for i in range(flat):
-        late += np.float64(new[i]) - leaving[i]
-        shaped[i] = late * late_scale
-    for i in range(flat, flat + fall):
-        late += np.float64(new[i]) - leaving[i]
-        early += w[i - flat]
-        shaped[i] = late * late_scale - early * early_scale
-    new, leaving, shaped = w[end:], w[end - rise :], out[end:]
-    entering = w[fall:]
-    for i in range(n - end):
-        late += np.float64(new[i]) - leaving[i]
-        early += np.float64(entering[i]) - w[i]
-        shaped[i] = late * late_scale - early * early_scale
-    if late != late:
+    """Scaled sum of the latest ``rise`` samples minus that of ``fall`` samples before a gap of ``flat``.
+
+    ``sums`` are those of :func:`prefix_sums`, (n + 1,).
+    """
+    n, gap, end = len(out), rise + flat, rise + flat + fall
+    if sums[n] != sums[n]:
         out[:] = np.nan
+        return
+    now = sums[1:]  # now[i] ends with sample i
+    for i in range(rise):
+        out[i] = now[i] * late_scale
+    # slices, because an index that may be negative keeps numba from fast code
+    new, shaped = now[rise:], out[rise:]
+    for i in range(flat):
+        shaped[i] = (new[i] - now[i]) * late_scale
+    new, before, shaped = now[gap:], now[flat:], out[gap:]
+    for i in range(fall):
+        shaped[i] = (new[i] - before[i]) * late_scale - now[i] * early_scale
+    new, before, middle, shaped = now[end:], now[end - rise :], now[fall:], out[end:]
+    for i in range(n - end):
+        shaped[i] = (new[i] - before[i]) * late_scale - (middle[i] - now[i]) * early_scale
+
+
+@jit("f8(f8[::1], i8, i8, i8, f8, f8, i8)")
+def box_difference_at(  # noqa: PLR0913 (as box_difference)
+    sums: Any, rise: int, flat: int, fall: int, late_scale: float, early_scale: float, index: int
+) -> float:
+    """One value of :func:`box_difference`, to the last bit."""
+    now, gap, end = sums[index + 1], index + 1 - rise - flat, index + 1 - rise - flat - fall
+    if index < rise:
+        return float(now * late_scale)
+    late = now - sums[index + 1 - rise]
+    if gap <= 0:
+        return float(late * late_scale)
+    if end <= 0:
+        return float(late * late_scale - sums[gap] * early_scale)
+    return float(late * late_scale - (sums[gap] - sums[end]) * early_scale)
 
 
 @processor("(n),(),()->(n)", "f,i4,i4->f")
@@ -46,7 +61,9 @@ def trap_filter(w_in: Any, rise: Any, flat: Any, w_out: Any) -> None:
     """Trapezoidal shaper: sum of the latest window minus the sum of an earlier one; see :func:`trap_norm`."""
     if rise < 0 or flat < 0 or 2 * rise + flat > len(w_in):
         raise ProcessorError("need rise >= 0, flat >= 0 and 2 * rise + flat <= n")
-    box_difference(w_in, rise, flat, rise, 1.0, 1.0, w_out)
+    sums = np.empty(len(w_in) + 1)
+    prefix_sums(w_in, sums)
+    box_difference(sums, rise, flat, rise, 1.0, 1.0, w_out)
 
 
 @processor("(n),(),()->(n)", "f,i4,i4->f")
@@ -70,7 +87,9 @@ def trap_norm(w_in: Any, rise: Any, flat: Any, w_out: Any) -> None:
     """
     if rise < 1 or flat < 0 or 2 * rise + flat > len(w_in):
         raise ProcessorError("need rise >= 1, flat >= 0 and 2 * rise + flat <= n")
-    box_difference(w_in, rise, flat, rise, 1.0 / rise, 1.0 / rise, w_out)
+    sums = np.empty(len(w_in) + 1)
+    prefix_sums(w_in, sums)
+    box_difference(sums, rise, flat, rise, 1.0 / rise, 1.0 / rise, w_out)
 
 
 @processor("(n),(),(),()->(n)", "f,i4,i4,i4->f")
@@ -89,7 +108,9 @@ def asym_trap_filter(w_in: Any, rise: Any, flat: Any, fall: Any, w_out: Any) -> 
     """
     if rise < 1 or flat < 0 or fall < 1 or rise + flat + fall > len(w_in):
         raise ProcessorError("need rise >= 1, flat >= 0, fall >= 1 and rise + flat + fall <= n")
-    box_difference(w_in, rise, flat, fall, 1.0 / rise, 1.0 / fall, w_out)
+    sums = np.empty(len(w_in) + 1)
+    prefix_sums(w_in, sums)
+    box_difference(sums, rise, flat, fall, 1.0 / rise, 1.0 / fall, w_out)
 
 
 @jit("f8(f4[::1], i8, i8, i8)", "f8(f8[::1], i8, i8, i8)")

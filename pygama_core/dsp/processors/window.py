@@ -8,6 +8,7 @@ import numpy as np
 
 from pygama_core.accelerate import jit
 from pygama_core.dsp.processors._nan import has_nan
+from pygama_core.dsp.processors._sums import prefix_sums, total_of
 from pygama_core.dsp.registry import processor
 from pygama_core.errors import ProcessorError
 
@@ -54,17 +55,28 @@ def avg_current(w_in: Any, length: Any, w_out: Any) -> None:
         w_out[i] = (late[i] - w_in[i]) / length
 
 
-@jit("void(f8[::1], i8, f8[::1])")
-def mean_of_last(w: Any, length: int, out: Any) -> None:
-    """Moving mean of the last ``length`` samples; the first sample continues to the left."""
-    total, scale, first = length * w[0], 1.0 / length, w[0]
+@jit("void(f8[::1], i8, f8[::1], f8[::1])")
+def mean_of_last(w: Any, length: int, sums: Any, out: Any) -> None:
+    """Moving mean of the last ``length`` samples; the first sample continues to the left. ``sums`` is (n + 1,)."""
+    prefix_sums(w, sums)
+    scale, first, now = 1.0 / length, w[0], sums[1:]
     for i in range(length):
-        total += w[i] - first
-        out[i] = total * scale
-    new, mean = w[length:], out[length:]
+        out[i] = (now[i] + (length - 1 - i) * first) * scale
+    new, mean = now[length:], out[length:]
     for i in range(len(new)):
-        total += new[i] - w[i]
-        mean[i] = total * scale
+        mean[i] = (new[i] - now[i]) * scale
+
+
+@jit("void(f8[::1], i8, f8[::1], f8[::1])")
+def mean_of_next(w: Any, length: int, sums: Any, out: Any) -> None:
+    """Moving mean of the next ``length`` samples; the last sample continues to the right."""
+    prefix_sums(w, sums)
+    n = len(w)
+    scale, last, to_end = 1.0 / length, w[n - 1], sums[length:]
+    for i in range(n - length + 1):
+        out[i] = (to_end[i] - sums[i]) * scale
+    for i in range(n - length + 1, n):
+        out[i] = (sums[n] - sums[i] + (length - n + i) * last) * scale
 
 
 @processor("(n),()->(n)", "f,f->f")
@@ -87,7 +99,7 @@ def moving_window_left(w_in: Any, length: Any, w_out: Any) -> None:
     if not 1 <= length < len(w_in):
         raise ProcessorError("need 1 <= length < n")
     result = np.empty(len(w_in))
-    mean_of_last(w_in.astype(np.float64), int(length), result)
+    mean_of_last(w_in.astype(np.float64), int(length), np.empty(len(w_in) + 1), result)
     w_out[:] = result
 
 
@@ -100,8 +112,8 @@ def moving_window_right(w_in: Any, length: Any, w_out: Any) -> None:
     if not 1 <= length < len(w_in):
         raise ProcessorError("need 1 <= length < n")
     result = np.empty(len(w_in))
-    mean_of_last(w_in[::-1].astype(np.float64), int(length), result)
-    w_out[:] = result[::-1]
+    mean_of_next(w_in.astype(np.float64), int(length), np.empty(len(w_in) + 1), result)
+    w_out[:] = result
 
 
 @processor("(n),(),(),()->(n)", "f,f,f,i4->f")
@@ -125,16 +137,15 @@ def moving_window_multi(w_in: Any, length: Any, num_mw: Any, mw_type: Any, w_out
         return
     if not 1 <= length < len(w_in) or length != np.floor(length) or num_mw < 0 or num_mw != np.floor(num_mw):
         raise ProcessorError("need whole numbers with 1 <= length < n and num_mw >= 0")
-    now, new = w_in.astype(np.float64), np.empty(len(w_in))
-    is_reversed = False  # a pass to the right is a pass to the left of the reversed waveform
+    now, new, sums = w_in.astype(np.float64), np.empty(len(w_in)), np.empty(len(w_in) + 1)
     for i in range(int(num_mw)):
-        to_right = mw_type == 2 or (mw_type == 0 and i % 2 == 1)
-        if to_right != is_reversed:
-            now, is_reversed = now[::-1].copy(), to_right
-        mean_of_last(now, int(length), new)
+        if mw_type == 2 or (mw_type == 0 and i % 2 == 1):
+            mean_of_next(now, int(length), sums, new)
+        else:
+            mean_of_last(now, int(length), sums, new)
         now, new = new, now
     if num_mw > 0:
-        w_out[:] = now[::-1] if is_reversed else now
+        w_out[:] = now
 
 
 @processor("(n),()->(m)", "f,f->f")
@@ -186,8 +197,5 @@ def presum(w_in: Any, do_norm: Any, ps_fact: Any, w_out: Any) -> None:
     factor = len(w_in) // len(w_out)
     scale = 1.0 / factor if do_norm == 1 else 1.0
     for i in range(len(w_out)):
-        total = 0.0
-        for j in range(factor):
-            total += w_in[i * factor + j]
-        w_out[i] = total * scale
+        w_out[i] = total_of(w_in[i * factor : (i + 1) * factor]) * scale
     ps_fact[0] = factor
