@@ -9,13 +9,14 @@ import numpy as np
 
 from pygama_core.errors import LH5Error
 from pygama_core.lh5.chunks import GrowingDataset, Storage
+from pygama_core.lh5.create import Place
 from pygama_core.lh5.datatypes import checked_datatype, composite_datatype, element_type
 from pygama_core.lh5.types import Array, Attrs, EncodedArray, LH5Object, Table, VectorOfVectors
 
 WIDE_OFFSETS = 1 << 32  # [bytes] of encoded data from which offsets have 64 bits
 
 
-def storable(values: np.ndarray, where: str) -> np.ndarray:
+def storable(values: np.ndarray, where: Place) -> np.ndarray:
     """Return the array as it is stored: bool as uint8, text as UTF-8 bytes, native byte order."""
     if values.dtype == bool:
         return values.view(np.uint8)
@@ -45,7 +46,7 @@ class GrowingArray(Growing):
     """An array."""
 
     def __init__(self, parent: h5py.Group, name: str, obj: Array, storage: Storage) -> None:
-        where = f"{parent.name.rstrip('/')}/{name}"
+        where = Place(parent, name)
         stored = storable(obj.values, where)
         self._dataset, self._maker = GrowingDataset(parent, name, stored, storage), storage.maker
         kind = obj.values.dtype if obj.values.dtype.kind not in "UO" else np.dtype("S1")
@@ -234,7 +235,7 @@ def in_codec(column: Array | VectorOfVectors, storage: Storage, where: str) -> A
     return column if codec is None else codecs.encode(column.rows(slice(0, 0)), codec, where=where)
 
 
-def check_units(where: str, found: Attrs, expected: Attrs) -> None:
+def check_units(where: str | Place, found: Attrs, expected: Attrs) -> None:
     """Raise LH5Error if units differ."""
     if found.get("units") != expected.get("units"):
         raise LH5Error(

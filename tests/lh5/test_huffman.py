@@ -69,6 +69,9 @@ def test_waveform_chunks_take_this_way_whatever_is_loaded():
     out = np.empty(waveforms.nbytes, np.uint8)
     pipeline.decode(stored, 0, waveforms.nbytes, out)
     np.testing.assert_array_equal(out.view(np.uint16).reshape(waveforms.shape), waveforms)
-    # short rows and small chunks are left to the compressor that needs nothing compiled
-    short = waveforms.reshape(-1, 128)
-    assert pipeline.encode(short) == filters.deflate(filters.shuffle(short.reshape(-1)))
+    # repeated rows, as of a dead channel, are left to a compressor that looks for matches, and
+    # so are short rows and small chunks, which are not worth loading compiled code
+    for others in (waveforms.reshape(-1, 128), waveforms[:1, :4096], waveforms[[0, 1, 0, 2]], 0 * waveforms):
+        assert pipeline.encode(others) == filters.deflate(filters.shuffle(others.reshape(-1)))
+    padded = waveforms * np.repeat([1, 0], 4).astype(np.uint16)[:, None]  # the last chunk of a dataset
+    assert pipeline.encode(padded) != filters.deflate(filters.shuffle(padded.reshape(-1)))
