@@ -37,7 +37,9 @@ class FileHandle:
         try:
             self.descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
             self.headers: HeaderFile | None = HeaderFile(self.descriptor)
-            root = root_address(self.headers, os.fstat(self.descriptor).st_size)
+            status = os.fstat(self.descriptor)
+            self._opened = status.st_size, status.st_mtime_ns
+            root = root_address(self.headers, status.st_size)
         except OSError as error:
             self._close_descriptor()
             if isinstance(error, FileNotFoundError):
@@ -79,6 +81,20 @@ class FileHandle:
     def is_here(self, oid: object) -> bool:
         """Whether an object opened by HDF5 lies in this file, so that our descriptor reads it."""
         return self.descriptor >= 0 and h5f.get_name(oid) == self.hdf5_name
+
+    def require_unchanged(self) -> None:
+        """Raise LH5Error if another program changed, in place, what was read since the file was opened.
+
+        An edit that is being prepared only adds bytes behind the end, which does not count.
+        """
+        if self.descriptor < 0:
+            return
+        status = os.fstat(self.descriptor)
+        if (status.st_size, status.st_mtime_ns) == self._opened:
+            return
+        if self.headers is None or "hdf5" in self.__dict__ or not self.headers.is_unchanged():
+            raise LH5Error(f"{self.path}: was changed by another program while it was read; open it again")
+        self._opened = status.st_size, status.st_mtime_ns
 
     def close(self) -> None:
         """Stop the threads and close the file."""

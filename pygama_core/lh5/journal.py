@@ -199,13 +199,35 @@ def recover(path: str | os.PathLike[str]) -> bool:
     Raises
     ------
     LH5Error
-        if there is a journal and the file may not be written, or the journal is not of this file
+        if there is a journal to be applied and the file may not be written, or the journal is not of this file
     """
     path = Path(path)
-    if not journal_path(path).exists():
+    journal = journal_path(path)
+    if not journal.exists():
         return False
+    if not (os.access(path, os.W_OK) and os.access(path.parent, os.W_OK)):
+        if not _is_pending(path, journal):
+            return False
+        raise LH5Error(
+            f"{path}: an edit of it was interrupted and is completed from {journal.name}, but file or directory may "
+            f"not be written here; open it once where they may, for example by pygama-core lh5 ls"
+        )
     with locked(path) as descriptor:
         return complete(path, descriptor)
+
+
+def _is_pending(path: Path, journal: Path) -> bool:
+    """Whether the file is not yet what the journal makes of it."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        found = _read_journal(journal, descriptor)
+        if found is None:
+            return False
+        pages, size = found
+        is_same = all(_old_page(descriptor, number) == page for number, page in pages.items())
+        return not (is_same and os.fstat(descriptor).st_size == size)
+    finally:
+        os.close(descriptor)
 
 
 def complete(path: Path, descriptor: int) -> bool:

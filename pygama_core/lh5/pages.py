@@ -28,15 +28,24 @@ class HeaderFile:
     def upto(self, n_bytes: int, address: int) -> bytes:
         """Read n_bytes, fewer where the file ends."""
         first, last = address // PAGE, (address + n_bytes - 1) // PAGE
-        if first != last:
-            return os.pread(self.descriptor, n_bytes, address)
-        page = self.pages.get(first)
+        if last - first >= MAX_PAGES:
+            raise Unusual
+        start = address - first * PAGE
+        if first == last:
+            return self._page(first)[start : start + n_bytes]
+        return b"".join(self._page(number) for number in range(first, last + 1))[start : start + n_bytes]
+
+    def _page(self, number: int) -> bytes:
+        page = self.pages.get(number)
         if page is None:
             if len(self.pages) >= MAX_PAGES:
                 self.pages.clear()
-            page = self.pages[first] = os.pread(self.descriptor, PAGE, first * PAGE)
-        start = address - first * PAGE
-        return page[start : start + n_bytes]
+            page = self.pages[number] = os.pread(self.descriptor, PAGE, number * PAGE)
+        return page
+
+    def is_unchanged(self) -> bool:
+        """Whether what was read and kept is still in the file."""
+        return all(os.pread(self.descriptor, len(page), number * PAGE) == page for number, page in self.pages.items())
 
     def pread(self, n_bytes: int, address: int) -> bytes:
         """Read exactly n_bytes; raise Unusual if the file ends before."""

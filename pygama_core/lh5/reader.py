@@ -106,8 +106,14 @@ class Reader:
 
     def read(self, name: str, *, columns: Sequence[str] | None = None, rows: Rows = None, decode: bool = True) -> Any:
         """Read one object; see :func:`read`."""
-        with self._guarded(name):
-            return objects.read_object(self._handle, self.node(name), rows, columns, decode=decode)
+        try:
+            with self._guarded(name):
+                found = objects.read_object(self._handle, self.node(name), rows, columns, decode=decode)
+        except LH5Error:
+            self._handle.require_unchanged()  # which would explain it better
+            raise
+        self._handle.require_unchanged()
+        return found
 
     def node(self, name: str) -> Node:
         """Open an object; raise LH5Error if it is missing."""

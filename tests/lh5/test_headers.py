@@ -30,9 +30,9 @@ def test_real_files_read_the_same_both_ways(testdata, monkeypatch):
         return found
 
     monkeypatch.setattr(headers, "read_object", count)
-    for path in sorted((testdata / "lh5").rglob("*.lh5")):
+    for path in sorted((testdata / "lh5").rglob("*.lh5"))[::4]:  # the others are of the same kinds
         assert_same(lh5.read(path, "/"), by_hdf5(path, monkeypatch))
-    assert n_described > 2000  # the shortcut is taken
+    assert n_described > 500  # the shortcut is taken
 
 
 @pytest.mark.parametrize("libver", ["earliest", "latest", "v110"])
