@@ -20,7 +20,7 @@ from h5py import h5d
 
 from pygama_core.errors import LH5Error
 from pygama_core.lh5 import filters
-from pygama_core.lh5.create import Maker
+from pygama_core.lh5.create import Maker, Place
 from pygama_core.lh5.filters import DEFLATE, FLETCHER32, SHUFFLE, Pipeline
 
 if TYPE_CHECKING:
@@ -87,7 +87,7 @@ class GrowingDataset:
 
     def __init__(self, parent: h5py.Group, name: str, like: np.ndarray, storage: Storage) -> None:
         self.dtype, self.row_shape = like.dtype, like.shape[1:]
-        self.where = f"{parent.name.rstrip('/')}/{name}"
+        self.where = Place(parent, name)
         self.n_rows = 0
         self._parent, self._name, self._storage = parent, name, storage
         self._pipeline = Pipeline(storage.codes, like.dtype.itemsize)
@@ -144,8 +144,7 @@ class GrowingDataset:
         if self._n_waiting:
             self._submit()
         self._storage.pending.drain()
-        dataset = self._grown(self.n_rows)
-        self._waiting = []
+        dataset, self._dataset = self._grown(self.n_rows), None  # HDF5 gets slower with each object that is open
         return dataset
 
     def _grown(self, n_rows: int) -> h5d.DatasetID:

@@ -7,6 +7,7 @@ descriptions of types, spaces and properties again for each of them, which takes
 from __future__ import annotations
 
 import struct
+from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -59,6 +60,17 @@ def new_file(path: Path) -> h5py.File:
     """Make a file in the format of HDF5 1.6, which every reader knows, and open it for writing."""
     path.write_bytes(empty_file())
     return h5py.File(path, "r+", locking=False)
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where an object is or will be; as text its full name, which only errors need and HDF5 is slow to tell."""
+
+    parent: h5py.Group
+    name: str
+
+    def __str__(self) -> str:
+        return f"{self.parent.name.rstrip('/')}/{self.name}"
 
 
 class Maker:

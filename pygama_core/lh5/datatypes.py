@@ -56,7 +56,7 @@ def kept_datatype(datatype: str, dtype: np.dtype, ndim: int) -> str:
     return "" if datatype == array_datatype(dtype, ndim) else datatype
 
 
-def checked_datatype(datatype: str, dtype: np.dtype, ndim: int, where: str) -> str:
+def checked_datatype(datatype: str, dtype: np.dtype, ndim: int, where: object) -> str:
     """Return the datatype to store; raise LH5Error if one that was asked for does not fit the values."""
     derived = array_datatype(dtype, ndim)
     if not datatype:

@@ -9,13 +9,14 @@ import numpy as np
 
 from pygama_core.errors import LH5Error
 from pygama_core.lh5.chunks import GrowingDataset, Storage
+from pygama_core.lh5.create import Place
 from pygama_core.lh5.datatypes import checked_datatype, composite_datatype, element_type
 from pygama_core.lh5.types import Array, Attrs, EncodedArray, LH5Object, Table, VectorOfVectors
 
 WIDE_OFFSETS = 1 << 32  # [bytes] of encoded data from which offsets have 64 bits
 
 
-def storable(values: np.ndarray, where: str) -> np.ndarray:
+def storable(values: np.ndarray, where: Place) -> np.ndarray:
     """Return the array as it is stored: bool as uint8, text as UTF-8 bytes, native byte order."""
     if values.dtype == bool:
         return values.view(np.uint8)
@@ -45,7 +46,7 @@ class GrowingArray(Growing):
     """An array."""
 
     def __init__(self, parent: h5py.Group, name: str, obj: Array, storage: Storage) -> None:
-        where = f"{parent.name.rstrip('/')}/{name}"
+        where = Place(parent, name)
         stored = storable(obj.values, where)
         self._dataset, self._maker = GrowingDataset(parent, name, stored, storage), storage.maker
         kind = obj.values.dtype if obj.values.dtype.kind not in "UO" else np.dtype("S1")
@@ -131,29 +132,48 @@ class GrowingEncoded(Growing):
             storage.maker.set_attrs(sample, "real", {})
 
     def append(self, obj: LH5Object) -> None:
-        from pygama_core.lh5 import codecs
-
         first, where = self._first, str(self._group.name)
         if isinstance(obj, Array | VectorOfVectors):
-            if obj.dtype != first.dtype:
-                raise LH5Error(f"{where}: samples of {obj.dtype} appended to {first.dtype}")
-            codec = codecs.codec(str(first.codec["codec"]), first.codec, where)
-            obj = codecs.encode(obj, codec, self._storage.pool, where)
+            self._encode(obj, where)
+            return
         if not isinstance(obj, EncodedArray):
             raise LH5Error(f"{where}: {type(obj).__name__} appended to encoded waveforms")
         check_units(where, obj.attrs, first.attrs)
-        is_ragged = self._sizes is not None
-        same_size = is_ragged or obj.decoded_size == first.decoded_size
-        if obj.codec != first.codec or obj.dtype != first.dtype or is_ragged == isinstance(obj.decoded_size, int):
+        if obj.codec != first.codec or obj.dtype != first.dtype:
             raise LH5Error(f"{where}: waveforms of {obj.codec} {obj.dtype} appended to {first.codec} {first.dtype}")
-        if not same_size:
-            raise LH5Error(f"{where}: rows of {obj.decoded_size} samples appended to rows of {first.decoded_size}")
+        self._add_sizes(obj.decoded_size, where)
         used = int(obj.encoded_data.cumulative_length[-1]) if len(obj) else 0
-        self._bytes.append(Array(np.asarray(obj.encoded_data.flattened_data)[:used]))
-        self._ends.append(obj.encoded_data.cumulative_length + self._n_bytes)
-        self._n_bytes += used
+        self._add(np.asarray(obj.encoded_data.flattened_data)[:used], obj.encoded_data.cumulative_length)
+
+    def _encode(self, obj: Array | VectorOfVectors, where: str) -> None:
+        """Encode rows and store what is ready while the threads go on with the next."""
+        from pygama_core.lh5 import codecs
+
+        first = self._first
+        if obj.dtype != first.dtype:
+            raise LH5Error(f"{where}: samples of {obj.dtype} appended to {first.dtype}")
+        check_units(where, obj.attrs, first.attrs)
+        codec = codecs.codec(str(first.codec["codec"]), first.codec, where)
+        batches = codecs.encode_batches(obj, codec, self._storage.pool, where)
+        self._add_sizes(codecs.samples_per_row(obj), where)
+        for data, sizes in batches:
+            self._add(data, np.cumsum(sizes))
+
+    def _add_sizes(self, sizes: int | np.ndarray, where: str) -> None:
+        """Add the numbers of samples of the rows that come; raise LH5Error where they differ and must not."""
+        expected = self._first.decoded_size
+        if isinstance(sizes, int) != isinstance(expected, int):
+            names = ["rows of one size" if isinstance(n, int) else "ragged rows" for n in (sizes, expected)]
+            raise LH5Error(f"{where}: {names[0]} appended to {names[1]}")
+        if isinstance(sizes, int) and sizes != expected:
+            raise LH5Error(f"{where}: rows of {sizes} samples appended to rows of {expected}")
         if self._sizes is not None:
-            self._sizes.append(Array(obj.lengths))
+            self._sizes.append(Array(np.asarray(sizes)))
+
+    def _add(self, data: np.ndarray, ends: np.ndarray) -> None:
+        self._bytes.append(Array(data))
+        self._ends.append(ends + self._n_bytes)
+        self._n_bytes += len(data)
 
     def finish(self) -> None:
         self._bytes.finish()
@@ -181,7 +201,7 @@ class GrowingTable(Growing):
         for column in sorted(obj):
             first = obj[column]
             if obj.is_waveform and column == "values" and isinstance(first, Array | VectorOfVectors):
-                first = _maybe_encoded(first, storage, f"{self._group.name}/{column}")
+                first = in_codec(first, storage, f"{self._group.name}/{column}")
             self._columns[column] = grow(self._group, column, first, storage)
 
     def append(self, obj: LH5Object) -> None:
@@ -199,9 +219,7 @@ class GrowingTable(Growing):
         self._maker.set_attrs(self._group.id, self._datatype, self._attrs)
 
 
-def _maybe_encoded(
-    column: Array | VectorOfVectors, storage: Storage, where: str
-) -> Array | VectorOfVectors | EncodedArray:
+def in_codec(column: Array | VectorOfVectors, storage: Storage, where: str) -> Array | VectorOfVectors | EncodedArray:
     """Return no rows of the column in the codec that its samples are to be stored in."""
     if storage.codec is None:
         return column
@@ -217,7 +235,7 @@ def _maybe_encoded(
     return column if codec is None else codecs.encode(column.rows(slice(0, 0)), codec, where=where)
 
 
-def check_units(where: str, found: Attrs, expected: Attrs) -> None:
+def check_units(where: str | Place, found: Attrs, expected: Attrs) -> None:
     """Raise LH5Error if units differ."""
     if found.get("units") != expected.get("units"):
         raise LH5Error(

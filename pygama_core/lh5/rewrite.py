@@ -19,9 +19,10 @@ import numpy as np
 
 from pygama_core.errors import LH5Error
 from pygama_core.lh5 import integrity, journal
-from pygama_core.lh5.filters import FLETCHER32, fletcher32
+from pygama_core.lh5.create import new_file
 from pygama_core.lh5.growth import append_rows, trim
 from pygama_core.lh5.inspect import kind_of, n_rows_of, open_hdf5, walk
+from pygama_core.lh5.recode import Changes, copy_attributes, copy_changed
 
 Progress = Callable[[str], None]
 ROW_KINDS = ("array", "ragged", "encoded", "table")
@@ -45,8 +46,10 @@ def repack(
     *,
     checksums: bool = False,
     digests: bool | None = None,
+    rechunk: bool = False,
+    codec: str | None = None,
 ) -> Repacked:
-    """Write a file anew without the space that removed objects left.
+    """Write a file anew without the space that removed objects left; its content, and so its digests, stay the same.
 
     Parameters
     ----------
@@ -54,20 +57,23 @@ def repack(
     output : file to write; None replaces the file itself
     checksums : add HDF5's Fletcher-32 checksum to every chunk that has none
     digests : True adds digests, see :mod:`pygama_core.lh5.integrity`; False removes them; None keeps what is there
+    rechunk : give datasets in very small or very large chunks, or such of parts of rows, chunks of our own
+    codec : for the samples of waveform tables: a codec's name, "auto", or "none" for plain chunks; None leaves them
 
     Raises
     ------
     LH5Error
-        if the file cannot be read
+        if the file cannot be read, or the codec cannot hold the samples
     """
+    changes = Changes(checksums, rechunk, codec)
     path, output = Path(path), Path(output or path)
     old_bytes = _size(path)
     with _written(output, like=path, guard=output == path) as part:
-        with open_hdf5(path) as source, h5py.File(part, "w", locking=False) as new:
-            if checksums:
-                _copy_with_checksums(source, new, {})
-            else:
+        with open_hdf5(path) as source, new_file(part) as new:
+            if changes.is_none:
                 copy_all(source, new)
+            else:
+                copy_changed(path, new, changes)
             if digests is False:
                 _remove_digests(new)
         if digests:
@@ -114,58 +120,14 @@ def copy_all(source: h5py.File, new: h5py.File) -> None:
     source.copy(source["/"], new, name=whole)
     for name in list(new[whole]):
         new.move(f"{whole}/{name}", name)
-    _copy_attributes(source, new)
+    copy_attributes(source, new)
     del new[whole]
-
-
-def _copy_attributes(source: Any, new: Any) -> None:
-    for key, value in source.attrs.items():
-        new.attrs.create(key, value, dtype=source.attrs.get_id(key).dtype)
 
 
 def _remove_digests(file: h5py.File) -> None:
     for obj in [file, *(obj for _, obj in walk(file))]:
         if integrity.DIGEST in obj.attrs:
             del obj.attrs[integrity.DIGEST]
-
-
-def _copy_with_checksums(source: h5py.Group, new: h5py.Group, done: dict[Any, Any]) -> None:
-    _copy_attributes(source, new)
-    for name in source:
-        link = source.get(name, getlink=True)
-        if not isinstance(link, h5py.HardLink):
-            new[name] = link
-            continue
-        obj = source[name]
-        if obj.id in done:
-            new[name] = done[obj.id]
-        elif isinstance(obj, h5py.Group):
-            done[obj.id] = new.create_group(name)
-            _copy_with_checksums(obj, done[obj.id], done)
-        else:
-            done[obj.id] = _copy_dataset(obj, new, name)
-
-
-def _copy_dataset(dataset: h5py.Dataset, parent: h5py.Group, name: str) -> h5py.Dataset:
-    old = dataset.id.get_create_plist()
-    filters = [old.get_filter(index)[:3] for index in range(old.get_nfilters())]
-    if dataset.chunks is None or FLETCHER32 in [number for number, _, _ in filters] or dataset.dtype.kind == "O":
-        dataset.file.copy(dataset, parent, name=name)
-        return parent[name]
-    plist = h5py.h5p.create(h5py.h5p.DATASET_CREATE)  # HDF5 2.0 corrupts its heap if a filter is added to a copied list
-    plist.set_chunk(dataset.chunks)
-    for number, flags, values in filters:
-        plist.set_filter(number, flags, values)
-    plist.set_fletcher32()
-    made = h5py.h5d.create(parent.id, name.encode(), dataset.id.get_type(), dataset.id.get_space(), plist)
-    for index in range(dataset.id.get_num_chunks()):
-        offset = dataset.id.get_chunk_info(index).chunk_offset
-        mask, content = dataset.id.read_direct_chunk(offset)
-        checksum = fletcher32(content).to_bytes(4, "little")
-        made.write_direct_chunk(offset, content + checksum, mask)
-    copy = h5py.Dataset(made)
-    _copy_attributes(dataset, copy)
-    return copy
 
 
 @dataclass(frozen=True)
@@ -202,7 +164,7 @@ def concat(
     if not sources or output in sources or (hits is not None and len(hits) != len(sources)):
         raise LH5Error(f"{output}: join needs one or more files besides the output, and as many files of hits")
     differing: set[str] = set()
-    with _written(output, like=sources[0], guard=False) as part, h5py.File(part, "w", locking=False) as new:
+    with _written(output, like=sources[0], guard=False) as part, new_file(part) as new:
         shifts: dict[int, int] = {}
         for number, path in enumerate(sources):
             progress(str(path))
@@ -329,7 +291,7 @@ def truncate(
     with _written(output, like=path, guard=False) as part, open_hdf5(path) as source:
         trimmed = part.with_name(f"{part.name}.full")
         try:
-            with h5py.File(trimmed, "w", locking=False) as new:
+            with new_file(trimmed) as new:
                 copy_all(source, new)
                 _remove_digests(new)
                 for name in list(_row_objects(new)):
@@ -337,7 +299,7 @@ def truncate(
                     limit = n_rows if limits is None else limits.get(int(number.group()) if number else -1, 0)
                     kept[name] = min(n_rows_of(new[name]) or 0, limit)
                     trim(new[name], kept[name])
-            with h5py.File(trimmed, "r", locking=False) as old, h5py.File(part, "w", locking=False) as new:
+            with h5py.File(trimmed, "r", locking=False) as old, new_file(part) as new:
                 copy_all(old, new)
         finally:
             trimmed.unlink(missing_ok=True)

@@ -85,9 +85,9 @@ class Timing:
 class Peer:
     """The reference packages in a process of their own, timed inside it."""
 
-    def __init__(self, python: str) -> None:
+    def __init__(self, python: str, code: str = PEER) -> None:
         self._process = subprocess.Popen(
-            [python, "-W", "ignore", "-c", PEER], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+            [python, "-W", "ignore", "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
         )
         self._line()
 

@@ -338,10 +338,11 @@ for line in sys.stdin:
 
 
 def edit_once(path, in_place, step):
-    """Append, overwrite rows and replace an object; a file's content follows from the number of edits alone."""
+    """Append, replace rows and an object, add a column; a file's content follows from the number of edits alone."""
     with modify.edit(path, in_place=in_place) as file:
         file.append("hit", example(100, seed=step))
         file.overwrite_rows("hit", slice(0, 10), example(10, seed=step))
+        file.add_columns("flags", lh5.Table({f"after_{step}": lh5.Array(np.arange(20) > step)}))
         file.overwrite("step", lh5.Scalar(step))
 
 
@@ -353,6 +354,8 @@ def check_content(path):
     blocks = [first, example(100).rows(slice(10, None))]
     expected = lh5.concatenate([*blocks, *(example(100, seed=k) for k in range(1, step + 1))])
     assert_same(lh5.read(path, "hit"), expected)
+    flags = {f"after_{k}": lh5.Array(np.arange(20) > k) for k in range(step + 1)}
+    assert_same(lh5.read(path, "flags"), lh5.Table(flags))
     return step
 
 
@@ -395,6 +398,7 @@ def kill_at_random_instants(path, in_place, n_trials):
 def start(path):
     with lh5.Writer(path) as out:
         out.append("hit", example(100))
+        out.append("flags", lh5.Table({"after_0": lh5.Array(np.arange(20) > 0)}))
         out.write("step", lh5.Scalar(0))
 
 

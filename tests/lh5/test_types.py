@@ -97,7 +97,7 @@ def native(obj):
     return lh5.Array(obj.values.astype(obj.dtype.newbyteorder("=")), obj.attrs)
 
 
-@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.integers(0, 6).flatmap(lambda n: st.tuples(columns(n), st.just(n))), st.data())
 def test_any_column_round_trips_whole_and_by_rows(tmp_path, case, data):
     column, n_rows = case

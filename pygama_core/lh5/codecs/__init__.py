@@ -6,7 +6,7 @@ that of the reference implementations (where theirs is defined).
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from itertools import pairwise
 from typing import Any, Protocol
@@ -114,29 +114,58 @@ def encode(
     LH5Error
         if the codec cannot restore the samples
     """
-    if isinstance(column, VectorOfVectors):
-        flat = column.flattened_data
-        if isinstance(flat, VectorOfVectors):
-            raise LH5Error(f"{where}: rows are vectors of vectors; a codec needs rows of integers")
-    elif column.values.ndim != 2:
-        raise LH5Error(f"{where}: array of shape {column.values.shape}; a codec needs (n_rows, n_samples)")
-    else:
-        flat = column.values.reshape(-1)
+    batches = list(encode_batches(column, codec, pool, where))
+    data = np.concatenate([np.empty(0, np.uint8), *(data for data, _ in batches)])
+    sizes = np.concatenate([np.empty(0, np.int64), *(sizes for _, sizes in batches)])
+    return EncodedArray(
+        VectorOfVectors(data, np.cumsum(sizes)),
+        samples_per_row(column),
+        dict(codec.attrs),
+        column.dtype,
+        dict(column.attrs),
+    )
+
+
+def samples_per_row(column: Array | VectorOfVectors) -> int | np.ndarray:
+    """Return the samples of every row: one number if all have as many."""
+    return column.lengths if isinstance(column, VectorOfVectors) else int(column.values.shape[1])
+
+
+def encode_batches(
+    column: Array | VectorOfVectors, codec: Codec, pool: ThreadPoolExecutor | None = None, where: str = "waveforms"
+) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """Yield the bytes of some rows after others and the number of bytes of each of them; the next are on their way.
+
+    Raises
+    ------
+    LH5Error
+        if the codec cannot restore the samples
+    """
+    flat = _samples_of(column, where)
     starts, ends, lengths = _spans(column)
     codec.check_lengths(lengths, where)
-    samples = np.ascontiguousarray(codec.prepare(flat, where))
-    sizes = np.empty(len(starts), np.int64)
 
-    def run(rows: slice) -> np.ndarray:
-        n = int(lengths[rows].sum())
-        out = np.empty(codec.max_bytes(n, rows.stop - rows.start), np.uint8)
-        used = codec.encode_rows(samples, starts[rows], ends[rows], out, sizes[rows])
-        return out[:used]
+    def run(rows: slice) -> tuple[np.ndarray, np.ndarray]:
+        first, last = int(starts[rows.start]), int(ends[rows.stop - 1])
+        # a batch at a time, so that the prepared samples stay in the cache
+        samples = np.ascontiguousarray(codec.prepare(flat[first:last], where))
+        out = np.empty(codec.max_bytes(last - first, rows.stop - rows.start), np.uint8)
+        sizes = np.empty(rows.stop - rows.start, np.int64)
+        used = codec.encode_rows(samples, starts[rows] - first, ends[rows] - first, out, sizes)
+        return out[:used], sizes
 
-    parts = [np.empty(0, np.uint8), *_over(pool, run, _batches(lengths))]
-    encoded = VectorOfVectors(np.concatenate(parts), np.cumsum(sizes))
-    size = lengths if isinstance(column, VectorOfVectors) else int(column.values.shape[1])
-    return EncodedArray(encoded, size, dict(codec.attrs), column.dtype, dict(column.attrs))
+    yield from _over(pool, run, _batches(lengths))
+
+
+def _samples_of(column: Array | VectorOfVectors, where: str) -> np.ndarray:
+    """Return the samples of all rows one after another; raise LH5Error for what are not rows of numbers."""
+    if isinstance(column, VectorOfVectors):
+        if isinstance(column.flattened_data, VectorOfVectors):
+            raise LH5Error(f"{where}: rows are vectors of vectors; a codec needs rows of integers")
+        return column.flattened_data
+    if column.values.ndim != 2:
+        raise LH5Error(f"{where}: array of shape {column.values.shape}; a codec needs (n_rows, n_samples)")
+    return column.values.reshape(-1)
 
 
 def decode(
