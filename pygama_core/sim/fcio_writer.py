@@ -14,7 +14,7 @@ import numpy as np
 
 PROTOCOL_TAG = -1000000001
 PROTOCOL_NAME = b"FlashCamV1"
-CONFIG, EVENT, STATUS, SPARSE_EVENT, EVENT_HEADER = 1, 3, 4, 6, 7
+CONFIG, EVENT, STATUS, REC_EVENT, SPARSE_EVENT, EVENT_HEADER = 1, 3, 4, 5, 6, 7
 MAX_TICKS = 249_999_999  # a 250 MHz counter, restarted each second
 TICK = 4  # [ns]
 TRACE_HEADER_WORDS = 2  # FPGA baseline and FPGA energy precede the samples
@@ -121,6 +121,15 @@ def event_header(times: EventTimes, indices: Sequence[int], headers: np.ndarray,
     count = [_int(len(indices))] if with_count else []
     body = [_ints(times.deadregion), *count, _words(indices), _words(headers)]
     return message(EVENT_HEADER, [*_time_frames(times), *body])
+
+
+def rec_event(times: EventTimes, pulses: Sequence[Sequence[tuple[int, float, float]]]) -> bytes:
+    """Return a RecEvent record: the (flags, amplitude, time) of every pulse of each ADC channel."""
+    counts = [len(of_channel) for of_channel in pulses]
+    flags, amplitudes, moments = np.array([pulse for of_channel in pulses for pulse in of_channel]).reshape(-1, 3).T
+    body = [_ints(times.deadregion), _int(sum(counts)), _ints(counts), flags.astype("<i4").tobytes()]
+    body += [amplitudes.astype("<f4").tobytes(), moments.astype("<f4").tobytes()]
+    return message(REC_EVENT, [*_time_frames(times), *body])
 
 
 def status(statustime: Sequence[int], cards: Sequence[CardStatus], *, is_ok: bool = True) -> bytes:

@@ -164,11 +164,28 @@ def test_status_of_every_card(decode):
     assert decoded.tables["fcid_1/status/card0"]["adc_temps"][0].tolist() == []
 
 
+def test_reconstructed_pulses(decode):
+    pulses = [[[(1, 2.5, 10.0), (2, 3.5, 20.0)], [], [(4, 5.5, 30.0)]], [[], [], []]]
+    records = [fw.rec_event(event_times(k), of_channels) for k, of_channels in enumerate(pulses)]
+    decoded = decode([*fcio_messages(2), *records, fw.event(event_times(2), traces(2))])
+    table = decoded.tables["fcid_1/rec_event"]
+    assert decoded.summary.not_converted == {}
+    assert table.array("packet_id").tolist() == [3, 4]
+    assert table.array("eventnumber").tolist() == [0, 1]
+    assert table.array("ts_pps").tolist() == [10, 11]
+    assert table.array("timestamp").tolist() == [1_700_000_010.000005, 1_700_000_011.000009]
+    assert table.array("n_pulses").tolist() == [3, 0]
+    assert [row.tolist() for row in table["channel_pulses"]] == [[2, 0, 1], [0, 0, 0]]
+    assert [row.tolist() for row in table["pulse_flags"]] == [[1, 2, 4], []]
+    assert [row.tolist() for row in table["pulse_amplitude"]] == [[2.5, 3.5, 5.5], []]
+    assert [row.tolist() for row in table["pulse_time"]] == [[10, 20, 30], []]
+
+
 def test_records_without_a_table_are_counted(decode):
     calib = fcio_record(2, b"1234", bytes(8))
     rec = fcio_record(5, *[bytes(4)] * 2, bytes(40), bytes(40), bytes(20), bytes(4), bytes(12), b"", b"", b"")
     decoded = decode([*fcio_messages(2), calib, rec, fw.event(event_times(2), traces(2))])
-    assert decoded.summary.not_converted == {"Calib": 1, "RecEvent": 1}
+    assert decoded.summary.not_converted == {"Calib": 1}
     assert decoded.summary.n_gaps == 0
     assert decoded.channels[1104000].array("packet_id").tolist() == [1, 2, 5]
 

@@ -6,12 +6,6 @@ from damage import Damage, check, decode, subjects
 
 QUICK = 60  # cases of each file in the default run
 FULL = 1500
-# cases whose bytes cannot be told from an intact record by the checks there are (docs/reference/raw-differences.md)
-KNOWN = {
-    ("fcio", 1349): "part of the file repeated inside an event; its frames happen to fit",
-    ("fcio", 1496): "part of the file repeated inside an event; its frames happen to fit",
-    ("orca", 829): "the last packet lost as many bytes as the run record behind it, the last of the file, has",
-}
 
 
 @pytest.mark.parametrize("name", subjects())
@@ -30,8 +24,6 @@ def run(name, seeds):
     from damage import damaged
 
     for seed in seeds:
-        if (name, seed) in KNOWN:
-            continue
         case = damaged(name, seed)
         try:
             check(name, case)

@@ -28,6 +28,7 @@ from pygama_core.daq.fcio.constants import (
     EVENT_HEADER,
     FIRST_FRAME,
     FSP_CONFIG,
+    FSP_EVENT,
     FSP_STATUS,
     GAP,
     LAST_TAG,
@@ -40,12 +41,13 @@ from pygama_core.daq.fcio.constants import (
     REC_EVENT,
     SPARSE_EVENT,
     START,
+    STATUS,
     STOP,
     SURPLUS,
     TAG,
     TAIL,
 )
-from pygama_core.daq.fcio.signature import read_record
+from pygama_core.daq.fcio.signature import read_frames, read_record
 from pygama_core.daq.gather import BYTES, word
 
 FRAMES = "int64[:, ::1]"
@@ -137,16 +139,50 @@ def _skip_damage(
 
 
 @kernel_part
+def _is_cut_tag(data: np.ndarray, at: int, stop: int) -> bool:
+    """Whether fewer than 4 bytes that may be left at the end of the file are the start of a tag or marker."""
+    n = stop - at
+    if n >= 4 or n <= 0:
+        return True
+    is_tag = data[at] >= 256 - LAST_TAG
+    is_marker = True
+    for i in range(n):
+        is_tag = is_tag and (i == 0 or data[at + i] == 0xFF)
+        is_marker = is_marker and data[at + i] == (MARKER >> 8 * i & 0xFF)
+    return is_tag or is_marker
+
+
+@kernel_part
+def _is_tagless(
+    data: np.ndarray, at: int, size: int, sizes: np.ndarray, frames: np.ndarray, cursor: np.ndarray
+) -> bool:
+    """Whether what lies at ``at``, behind a record of ``size`` bytes, is as long as a record whose start is damaged."""
+    stop, n_frames = cursor[C_STOP], cursor[C_TAKEN]
+    following = _resync(data, at + 1, stop, sizes, frames, cursor)
+    for tag in (EVENT, STATUS, SPARSE_EVENT, EVENT_HEADER, FSP_EVENT, FSP_STATUS):
+        if read_frames(data, tag, at, stop, sizes, frames, cursor) == following:
+            return True
+    # each trace of a sparse event takes its samples, FPGA words, size and place in the list
+    per_trace = 2 * (sizes[0] + 2) + 6
+    least = size - (n_frames - 7) * per_trace
+    return following - at >= least and (following - at - least) % per_trace == 0
+
+
+@kernel_part
 def _is_whole(data: np.ndarray, pos: int, end: int, sizes: np.ndarray, frames: np.ndarray, cursor: np.ndarray) -> bool:
-    """Whether the record from ``pos`` to ``end``, with no other behind it, is not one that lost bytes.
+    """Whether the record from ``pos`` to ``end``, with no other behind it, neither lost bytes nor was given some.
 
     If bytes are missing in it, its last frame reaches into the record behind, which is then found inside.
     """
     first, n_frames = cursor[C_FRAMES], cursor[C_TAKEN]
     cursor[C_FRAMES] = first + n_frames  # leaves the record's own list of frames as it is
-    inner = _resync(data, pos + 4, end, sizes, frames, cursor)
+    is_whole = _resync(data, pos + 4, end, sizes, frames, cursor) == end
+    if is_whole and word(data, pos) in (-SPARSE_EVENT, -EVENT_HEADER):
+        # nothing but samples at its end: were the bytes put in front of the next record, or into this one?
+        cursor[C_TAKEN] = n_frames
+        is_whole = _is_tagless(data, end, end - pos, sizes, frames, cursor)
     cursor[C_FRAMES], cursor[C_TAKEN] = first, n_frames
-    return inner == end
+    return is_whole
 
 
 @kernel_part
@@ -169,7 +205,8 @@ def _take_record(
     if end < 0:
         return False
     following = _after_surplus(data, end, stop)
-    if following < 0 and not _is_whole(data, pos, end, sizes, frames, cursor):
+    is_followed = following == end and (cursor[C_SCAN] == 0 or _is_cut_tag(data, end, stop))
+    if not is_followed and not _is_whole(data, pos, end, sizes, frames, cursor):
         return False
     _append(records, cursor, tag, pos, end)
     if following > end:

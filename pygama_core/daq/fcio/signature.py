@@ -192,17 +192,16 @@ def _next_size(data: np.ndarray, at: int, stop: int) -> int:
 
 
 @kernel_part
-def read_record(
-    data: np.ndarray, pos: int, stop: int, sizes: np.ndarray, frames: np.ndarray, cursor: np.ndarray
+def read_frames(  # noqa: PLR0913 (a compiled function cannot bundle its arguments)
+    data: np.ndarray, tag: int, pos: int, stop: int, sizes: np.ndarray, frames: np.ndarray, cursor: np.ndarray
 ) -> int:
-    """Check the record whose tag is at ``pos`` and list its frames from row ``cursor[C_FRAMES]`` on.
+    """Check the frames behind the word at ``pos`` as those of a tag; list them from row ``cursor[C_FRAMES]`` on.
 
     Returns
     -------
     byte after its last frame; BAD if it is no record; PAST if it runs past ``stop``. The number of frames is
     left in ``cursor[C_TAKEN]``.
     """
-    tag = -word(data, pos)
     first, k, at = cursor[C_FRAMES], 0, pos + 4
     least = _least_frames(tag)
     needed = least
@@ -228,3 +227,11 @@ def read_record(
             return BAD
     cursor[C_TAKEN] = k
     return at
+
+
+@kernel_part
+def read_record(
+    data: np.ndarray, pos: int, stop: int, sizes: np.ndarray, frames: np.ndarray, cursor: np.ndarray
+) -> int:
+    """Check the record whose tag is at ``pos``, see :func:`read_frames`."""
+    return read_frames(data, -word(data, pos), pos, stop, sizes, frames, cursor)

@@ -13,6 +13,7 @@ from pygama_core.daq.fcio.events import empty_block, event_blocks, header_block,
 from pygama_core.daq.fcio.fsp import fsp_blocks
 from pygama_core.daq.fcio.fsp_config import fsp_config
 from pygama_core.daq.fcio.index import Index
+from pygama_core.daq.fcio.rec_events import rec_event_blocks
 from pygama_core.daq.fcio.state import StreamState
 from pygama_core.daq.fcio.status import status_blocks
 from pygama_core.daq.summary import Tally
@@ -29,7 +30,7 @@ RECORD_NAMES = {
     fr.FSP_EVENT: "FSPEvent",
     fr.FSP_STATUS: "FSPStatus",
 }
-NOT_CONVERTED = (fr.CALIB, fr.REC_EVENT)
+NOT_CONVERTED = (fr.CALIB,)
 
 
 class FcioStream:
@@ -87,6 +88,7 @@ class FcioStream:
             yield block
         if (headers := header_block(index, config, events)) is not None:
             yield headers
+        yield from rec_event_blocks(index, config)
         yield from status_blocks(index, config)
         yield from fsp_blocks(index, config)
 

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from pygama_core.accelerate import jit, kernel_part
+from pygama_core.daq.fcio.constants import EVENT_HEADER, SPARSE_EVENT
 from pygama_core.daq.gather import BYTES, word
 from pygama_core.daq.orca.card_checks import SIS3302, is_sound_card
 
@@ -20,6 +21,7 @@ GAP, TAIL = -1, -2  # entries of the index that are no packets
 BAD, PAST = -1, -2
 
 MAX_WORDS = 1 << 24
+EARLIEST = 946_684_800  # [s] unix time of a run record: 2000-01-01
 CHAIN = 3  # packets that must follow where a packet has no check that makes it unmistakable
 PACKETS_ROOM = 1 << 16
 
@@ -99,6 +101,18 @@ def _is_stream(data: np.ndarray, at: int, stop: int) -> bool:
 
 
 @kernel_part
+def _ends_in_samples(data: np.ndarray, at: int, stop: int) -> bool:
+    """Whether the last record of the FCIO stream in bytes ``at`` ... is one of traces with nothing behind them."""
+    last = 0
+    while at + 4 <= stop:
+        size = word(data, at)
+        if size < 0:
+            last = size
+        at += 68 if size == -1000000001 else 4 + max(size, 0)
+    return last == -SPARSE_EVENT or last == -EVENT_HEADER
+
+
+@kernel_part
 def _is_sound(data: np.ndarray, at: int, size: int, kind: int) -> bool:
     """Whether a packet agrees with itself, as far as its kind can tell."""
     if kind == RUN:
@@ -151,24 +165,70 @@ def _resync(data: np.ndarray, start: int, until: int, ids: np.ndarray) -> int:
 
 
 @kernel_part
-def _is_headless(data: np.ndarray, at: int, ids: np.ndarray) -> bool:
-    """Whether a packet lies at ``at`` of which only the first word is damaged."""
-    size = _resync(data, at + 1, len(data), ids) - at
+def _is_next(data: np.ndarray, at: int, ids: np.ndarray) -> bool:
+    """Whether a sound packet, or a cut one at the end of the file, is at ``at``."""
+    stop = len(data)
+    row = _which(data, at, ids) if at + 4 <= stop else -1
+    if row < 0:
+        return at + 4 > stop
+    size = _size(data, at, stop, ids[row, 1])
+    if ids[row, 1] in (FCIO, FCIO_CONFIG) and size > 16 and -10 <= word(data, at + 12) < 0:
+        return True  # it begins as it should; what follows may be damaged
+    if size <= 0 or not _is_sound(data, at, size, ids[row, 1]):
+        return size == PAST and _resync(data, at + 1, stop, ids) == stop
+    return (ids[row, 1] != OTHER and ids[row, 1] != RUN) or _may_start(data, at + size, stop, ids)
+
+
+@kernel_part
+def _is_run_body(data: np.ndarray, at: int) -> bool:
+    """Whether the words behind the first one of a run record at ``at`` are possible: flags, and a time."""
+    return word(data, at + 4) & 0xFFC0 == 0 and word(data, at + 12) > EARLIEST
+
+
+@kernel_part
+def _is_headless(data: np.ndarray, at: int, size: int, ids: np.ndarray) -> bool:
+    """Whether what lies at ``at``, behind a packet of ``size`` bytes, is as long as a packet whose start is damaged."""
+    n_bytes = _resync(data, at + 1, len(data), ids) - at
+    if n_bytes == size or (n_bytes == 16 and _is_run_body(data, at)):
+        return True
+    row = _which(data, at, ids) if at + 4 <= len(data) else -1
+    if row >= 0 and _size(data, at, len(data), ids[row, 1]) == n_bytes:  # its start is sound, what follows is not
+        return True
     for row in range(len(ids)):
         kind = ids[row, 1]
-        if kind != OTHER and kind != HEADER and size >= 16 and _is_sound(data, at, size, kind):
+        is_telling = kind in (WAVEFORM, FCIO, FCIO_CONFIG) or kind >= FIRST_CARD
+        if is_telling and n_bytes >= 16 and _is_sound(data, at, n_bytes, kind):
             return True
     return False
 
 
 @kernel_part
+def _ends_in_run_record(data: np.ndarray, start: int, end: int, ids: np.ndarray) -> bool:
+    """Whether a packet swallowed a run record: its last 16 bytes are one beyond doubt."""
+    at = end - 16
+    row = _which(data, at, ids) if at > start else -1
+    return row >= 0 and ids[row, 1] == RUN and word(data, at) & 0x3FFFF == 4 and _is_run_body(data, at)
+
+
+@kernel_part
 def _is_complete(data: np.ndarray, pos: int, end: int, kind: int, ids: np.ndarray) -> bool:
-    """Whether a sound packet with no other behind it neither lost bytes nor was given some."""
-    # one that lost bytes reaches into the one behind it, which is then found inside
+    """Whether a sound packet neither lost bytes nor was given some.
+
+    One that lost bytes reaches into the one behind it, which is then found inside. If there is no other behind it:
+    were bytes put in front of the next packet, or into this one? Packets with a mark at their end can tell.
+    """
+    # up to 3 bytes may be left of a run record that a packet at the end of the file swallowed
+    last = end if len(data) - end >= 4 else len(data)
+    if kind != RUN and _ends_in_run_record(data, pos, last, ids):
+        return False
+    if end != len(data) and _is_next(data, end, ids):
+        return True
     if _resync(data, pos + 4, end, ids) != end:
         return False
-    # cards that mark the start of their events only: were the bytes put in front of the next packet, or into this one?
-    return kind < FIRST_CARD or kind == SIS3302 or _is_headless(data, end, ids)
+    is_marked = kind in (RUN, LISTENER_CONFIG, FCIO_CONFIG, HEADER, SIS3302)
+    if kind == FCIO and not _ends_in_samples(data, pos + 12, end):
+        is_marked = True
+    return end == len(data) or is_marked or _is_headless(data, end, end - pos, ids)
 
 
 @kernel_part
@@ -183,7 +243,7 @@ def _step(data: np.ndarray, ids: np.ndarray, packets: np.ndarray, cursor: np.nda
     entry, end = GAP, pos + size
     is_followed = size > 0 and _may_start(data, end, stop, ids)
     is_sound = size > 0 and _is_sound(data, pos, size, kind) and (kind != OTHER or is_followed)
-    if is_sound and (is_followed or _is_complete(data, pos, end, kind, ids)):
+    if is_sound and (kind == OTHER or _is_complete(data, pos, end, kind, ids)):
         entry = row
     elif not is_followed:
         end = _resync(data, pos + 1, stop, ids)
