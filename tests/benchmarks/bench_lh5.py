@@ -9,6 +9,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import resource
 import statistics
 import subprocess
 import sys
@@ -86,6 +87,7 @@ class Peer:
     """The reference packages in a process of their own, timed inside it."""
 
     def __init__(self, python: str, code: str = PEER) -> None:
+        self.python = python
         self._process = subprocess.Popen(
             [python, "-W", "ignore", "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
         )
@@ -154,6 +156,8 @@ def real_waveforms() -> np.ndarray:
         for name in lh5.ls(path, "ch*/raw/waveform"):
             values = lh5.read(path, name)["values"].values
             found += [values.astype(float)] if values.shape[1:] == (N_SAMPLES,) else []
+    if not found:
+        raise SystemExit(f"no waveforms below {root}; set LEGEND_TESTDATA to the directory that holds lh5/")
     return np.concatenate(found)
 
 
@@ -161,6 +165,15 @@ def timed(function: Callable[[], object]) -> Timing:
     wall, cpu = time.perf_counter(), time.process_time()
     function()
     return Timing(time.perf_counter() - wall, time.process_time() - cpu)
+
+
+def timed_process(python: str, code: str) -> Timing:
+    """Time a whole process: start, imports, work."""
+    wall, before = time.perf_counter(), resource.getrusage(resource.RUSAGE_CHILDREN)
+    subprocess.run([python, "-W", "ignore", "-c", code], check=True)
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    cpu = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+    return Timing(time.perf_counter() - wall, cpu)
 
 
 def wf_table(values: np.ndarray) -> lh5.Table:
@@ -274,8 +287,19 @@ class Bench:
         return [
             self._run(
                 task, lambda: lh5.read(path, "ch1/hit"), lambda: self._peer("read", str(path), "ch1/hit"), n_bytes
-            )
+            ),
+            self._fresh(f"{task}, fresh process", path, n_bytes),
         ]
+
+    def _fresh(self, task: str, path: Path, n_bytes: int) -> Result:
+        ours = f"from pygama_core import lh5; lh5.read({str(path)!r}, 'ch1/hit')"
+        theirs = f"import lh5; lh5.read('ch1/hit', {str(path)!r})"
+        pairs = [
+            (timed_process(sys.executable, ours), timed_process(self._peer.python, theirs)) for _ in range(self._rounds)
+        ]
+        result = Result(task, [a for a, _ in pairs], [b for _, b in pairs], n_bytes)
+        print(result.text(), flush=True)
+        return result
 
 
 def run(n_rows: int, rounds: int, python: str) -> list[Result]:

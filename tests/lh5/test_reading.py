@@ -358,6 +358,13 @@ def test_reading_does_not_lock_and_closes_the_file(run):
         subprocess.run([sys.executable, "-c", code, run / "cycle0.lh5"], check=True)
 
 
+def test_a_path_that_cannot_be_opened(run):
+    with pytest.raises(LH5Error, match=r"cycle0.lh5/x: cannot be read \(Not a directory\)"):
+        lh5.read(run / "cycle0.lh5" / "x", "ch1/hit")
+    with pytest.raises(LH5Error, match="is a directory, not a file"):
+        lh5.read(run, "ch1/hit")
+
+
 def test_import_is_light():
     code = (
         "import sys, pygama_core.lh5 as lh5; "
