@@ -5,13 +5,17 @@ from __future__ import annotations
 import threading
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, TypeAlias, get_args
 
 from pygama_core.dsp.config import ChainConfig, load_config
 from pygama_core.dsp.plain import Program
 from pygama_core.dsp.plan import Plan
 from pygama_core.dsp.resolve import Layout, layout_of, resolve
+from pygama_core.dsp.rewrite import rewrite
+from pygama_core.errors import ConfigError
 from pygama_core.lh5.types import Table
+
+Engine: TypeAlias = Literal["plain", "rewritten"]
 
 
 class ProcessingChain:
@@ -24,6 +28,8 @@ class ProcessingChain:
     outputs : names of the wanted columns; default: those of the configuration
     name : what messages call the table, such as ``ch1104000``
     block_rows : rows that pass through all processors together; default: as many as fit the cache
+    engine : plain runs what the configuration says; rewritten first replaces convolutions with kernels of known form
+        by running sums, which gives the same up to rounding
 
     Raises
     ------
@@ -38,12 +44,16 @@ class ProcessingChain:
         outputs: Sequence[str] | None = None,
         name: str = "",
         block_rows: int | None = None,
+        engine: Engine = "plain",
     ) -> None:
         self.config = config if isinstance(config, ChainConfig) else load_config(config)
         self.parameters = parameters or {}
         self.outputs = outputs
         self.name = name
         self.block_rows = block_rows
+        if engine not in get_args(Engine):
+            raise ConfigError(f"engine {engine!r}; there are {', '.join(get_args(Engine))}")
+        self.engine = engine
         self._programs: dict[Layout, Program] = {}
         self._lock = threading.Lock()
 
@@ -80,5 +90,7 @@ class ProcessingChain:
         with self._lock:
             if layout not in self._programs:
                 plan = resolve(self.config, layout, self.parameters, self.outputs)
+                if self.engine == "rewritten":
+                    plan = rewrite(plan)
                 self._programs[layout] = Program.make(plan, self.name, self.block_rows)
             return self._programs[layout]

@@ -47,6 +47,7 @@ FAMILIES: dict[str, tuple[str, ...]] = {
     "resample": ("interpolating_upsampler",),
     "rounding": ("ceil_to_nearest", "floor_to_nearest", "min_max_norm", "round_to_nearest", "sort", "trunc_to_nearest"),
     "spectrum": ("discrete_wavelet_transform", "fft", "fft_convolve_wf", "ifft", "psd", "scale_spectrum"),
+    "structured": ("flank_convolve", "t0_convolve"),
     "time_point": ("fixed_time_pickoff", "interpolated_time_point_thresh", "time_point_thresh"),
     "trapezoid": ("asym_trap_filter", "trap_filter", "trap_norm", "trap_pickoff"),
     "window": (

@@ -11,6 +11,8 @@ from pygama_core.dsp.processors._nan import has_nan
 from pygama_core.dsp.registry import processor
 from pygama_core.errors import ProcessorError
 
+LANES = 16
+
 
 @processor("(n),()->(n)", "f,f->f")
 def bl_subtract(w_in: Any, a_baseline: Any, w_out: Any) -> None:
@@ -99,6 +101,30 @@ def median(w_in: Any, a_median: Any) -> None:
         a_median[0] = np.median(w_in)
 
 
+@jit("void(f4[::1], f4[::1])", "void(f8[::1], f8[::1])")
+def extremes(w: Any, found: Any) -> None:
+    """Smallest and largest sample; lanes of samples are compared at once, which one running value does not allow."""
+    lowest, highest = np.full(LANES, w[0]), np.full(LANES, w[0])
+    n_whole = len(w) - len(w) % LANES
+    for begin in range(0, n_whole, LANES):
+        part = w[begin : begin + LANES]
+        for j in range(LANES):
+            lowest[j] = part[j] if part[j] < lowest[j] else lowest[j]
+            highest[j] = part[j] if part[j] > highest[j] else highest[j]
+    for i in range(n_whole, len(w)):
+        lowest[0], highest[0] = min(lowest[0], w[i]), max(highest[0], w[i])
+    found[0], found[1] = lowest.min(), highest.max()
+
+
+@jit("i8(f4[::1], f4)", "i8(f8[::1], f8)")
+def first_equal(w: Any, value: float) -> int:
+    """Index of the first sample that has exactly this value, which one must have."""
+    i = 0
+    while w[i] != value:
+        i += 1
+    return i
+
+
 @processor("(n)->(),(),(),()", "f->f,f,f,f")
 def min_max(w_in: Any, t_min: Any, t_max: Any, a_min: Any, a_max: Any) -> None:
     """First positions and values of the extrema.
@@ -112,13 +138,10 @@ def min_max(w_in: Any, t_min: Any, t_max: Any, a_min: Any, a_max: Any) -> None:
     t_min[0] = t_max[0] = a_min[0] = a_max[0] = np.nan
     if has_nan(w_in):
         return
-    lowest, highest, i_low, i_high = w_in[0], w_in[0], 0, 0
-    for i in range(1, len(w_in)):
-        if w_in[i] < lowest:
-            lowest, i_low = w_in[i], i
-        if w_in[i] > highest:
-            highest, i_high = w_in[i], i
-    t_min[0], t_max[0], a_min[0], a_max[0] = i_low, i_high, lowest, highest
+    found = np.empty(2, w_in.dtype)
+    extremes(w_in, found)
+    a_min[0], a_max[0] = found[0], found[1]
+    t_min[0], t_max[0] = first_equal(w_in, found[0]), first_equal(w_in, found[1])
 
 
 @processor("(n)->(n)", "f->f")
