@@ -68,10 +68,10 @@ def flank_weights(sigma: float, length: float, area: float) -> Any:
 def zero_area_factor(sigma: float, rising: int, falling: int, flat: int) -> float:
     """Factor of the parabolas that takes a cusp's area to 0."""
     cusp, parabola = flat + 1.0, 0.0
-    for d in range(max(rising, falling + 1)):
-        n_flanks = (d < rising) + (1 <= d <= falling)
-        cusp += n_flanks * np.sinh(d / sigma) / np.sinh(rising / sigma)
-        parabola += n_flanks * (d - rising) * float(d)
+    for last in (rising - 1, falling):  # sums of sinh(d/sigma) and d**2 - rising d over d = 0 ... last
+        sinh_sum = np.sinh(0.5 * last / sigma) * np.sinh(0.5 * (last + 1) / sigma) / np.sinh(0.5 / sigma)
+        cusp += sinh_sum / np.sinh(rising / sigma)
+        parabola += last * (last + 1.0) * ((2.0 * last + 1.0) / 6.0 - 0.5 * rising)
     return float(cusp / parabola)
 
 
@@ -80,10 +80,14 @@ def rising_flank(z: Any, m: int, length: int, weights: Any, out: Any) -> None:
     """Add the sums over the kernel's first samples; ``z[t + m - 1 - j]`` meets sample j of the kernel."""
     up, down, s0, s1, s2 = 0.0, 0.0, 0.0, 0.0, 0.0
     grow, fade = weights[1, 0], weights[1, 1]
+    part = z[m - length : m]
+    grown, faded = 1.0, 1.0
     for d in range(length):
-        x = z[m - 1 - d]
-        up += grow**d * x
-        down += fade**d * x
+        x = part[length - 1 - d]
+        up += grown * x
+        down += faded * x
+        grown *= grow
+        faded *= fade
         s0 += x
         s1 += d * x
         s2 += d * d * x
@@ -104,10 +108,13 @@ def falling_flank(z: Any, m: int, length: int, weights: Any, out: Any) -> None:
     """Add the sums over the kernel's last ``length`` samples, of which the last is 1 sample from the end."""
     up, down, s0, s1, s2 = 0.0, 0.0, 0.0, 0.0, 0.0
     grow, fade = weights[1, 0], weights[1, 1]
+    grown, faded = grow, fade
     for d in range(1, length + 1):
         x = z[d - 1]
-        up += grow**d * x
-        down += fade**d * x
+        up += grown * x
+        down += faded * x
+        grown *= grow
+        faded *= fade
         s0 += x
         s1 += d * x
         s2 += d * d * x
