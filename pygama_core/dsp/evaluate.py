@@ -237,7 +237,7 @@ class Evaluator:
         value = self.node(node)
         if isinstance(value, Ref):
             raise ConfigError(f"{ast.unparse(node)!r}: slices must be constants; use windower for a moving window")
-        return v.nearest_samples(value, array.axis, f"{self.where}: slice limit {ast.unparse(node)!r}")
+        return v.nearest_samples(value, array.axis, f"slice limit {ast.unparse(node)!r}", self.where)
 
     def _call(self, node: ast.Call) -> Value:
         name = dotted_name(node.func) or ast.unparse(node.func)

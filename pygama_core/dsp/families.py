@@ -62,6 +62,7 @@ FAMILIES: dict[str, tuple[str, ...]] = {
 # what the fused engine puts in place of others; not for configurations
 REWRITTEN: dict[str, tuple[str, ...]] = {
     "current": ("smoothed_current", "smoothing_weights"),
+    "structured": ("flank_convolve",),
     "sums": ("box_of_sums", "convolve_wf_of_sums", "pole_zero_with_sums", "running_sums"),
 }
 FAMILY_OF = {name: family for family, names in FAMILIES.items() for name in names}

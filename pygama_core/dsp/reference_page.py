@@ -50,8 +50,15 @@ DIFFERENCES = """
 A scikit-learn machine is exported for `svm_predict` where it was trained:
 
 ```python
-numpy.savez("svm.npz", support_vectors=m.support_vectors_, dual_coef=m.dual_coef_, intercept=m.intercept_,
-            n_support=m.n_support_, classes=m.classes_, gamma=m._gamma)
+numpy.savez(
+    "svm.npz",
+    support_vectors=m.support_vectors_,
+    dual_coef=m.dual_coef_,
+    intercept=m.intercept_,
+    n_support=m.n_support_,
+    classes=m.classes_,
+    gamma=m._gamma,
+)
 ```
 """
 

@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from pygama_core.dsp.plan import Constant, Operand, Plan, Step, Use, Variable
+from pygama_core.dsp.rewrite_kernels import known_kernels
 
 BOXED_KERNELS = ("t0_filter",)  # processors whose kernels have a long run of equal taps
 
@@ -24,9 +25,9 @@ def optimised(plan: Plan) -> Plan:
 
     Returns
     -------
-    Plan : with the same outputs; bit for bit the same, but for smoothed currents, which differ by rounding
+    Plan : with the same outputs; bit for bit the same, but for smoothed currents and cusps, which differ by rounding
     """
-    return share_sums(smooth_currents(plan))
+    return share_sums(smooth_currents(known_kernels(plan)))
 
 
 def share_sums(plan: Plan) -> Plan:

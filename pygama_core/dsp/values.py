@@ -161,7 +161,7 @@ def whole_samples(value: Value, axis: Grid | None, what: str) -> int:
     return round(samples)
 
 
-def nearest_samples(value: Value, axis: Grid | None, what: str) -> int:
+def nearest_samples(value: Value, axis: Grid | None, what: str, where: str) -> int:
     """Return a constant as the nearest number of samples of an axis; a warning tells when it is not a whole number.
 
     Raises
@@ -175,7 +175,7 @@ def nearest_samples(value: Value, axis: Grid | None, what: str) -> int:
     if not math.isfinite(samples):
         raise ConfigError(f"{what} is {samples:g} samples; need a number")
     if abs(samples - round(samples)) > 1e-4:
-        LOG.warning("%s is %g samples; %d are taken", what, samples, round(samples))
+        LOG.warning("%s: %s is %g samples; %d are taken", where, what, samples, round(samples))
     return round(samples)
 
 

@@ -113,7 +113,7 @@ def test_a_failing_channel_is_reported_and_left_out(raw_file, tmp_path):
         raw_file,
         tmp_path / "dsp.lh5",
         configs={"ch0000001": {**MEAN, "outputs": ["y"], "processors": picked}, "ch0000003": MEAN, "*": MEAN},
-        parameters={"ch0000003": {"n": 1000.5}},
+        parameters={"ch0000003": {"n": float("nan")}},
         block_rows=20,
     )  # fmt: skip
     assert lh5.ls(tmp_path / "dsp.lh5", "*/dsp") == ["ch0000002/dsp", "ch0000020/dsp"]
