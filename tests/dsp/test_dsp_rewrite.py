@@ -8,7 +8,6 @@ from dsp_signals import NOISE, dsp
 from dsp_tables import N_SAMPLES, VALUES, table
 
 from pygama_core.dsp.chain import ProcessingChain
-
 from pygama_core.errors import ProcessorError
 from pygama_core.lh5.types import Array, Table
 
