@@ -43,6 +43,7 @@ __all__ = ["COMMANDS", "daq_to_raw", "simulate"]
         default=None,
         help="show a progress bar; default: on a terminal",
     ),
+    argument("--codec", metavar="NAME", help="of waveforms: auto, or a codec's name; default: plain deflated samples"),
     argument("--compass-settings", type=Path, metavar="FILE", help="settings.xml; default: looked for beside the file"),
     argument("--compass-layout", metavar="NAME", help="layout of records without a header word; default: found"),
     argument("--llama-time-zone", metavar="ZONE", help="time zone of the start in the file's name; default UTC"),
@@ -93,6 +94,7 @@ def _options(args: argparse.Namespace, names: ChannelMap, progress: Any) -> RawO
         follow=follow,
         progress=progress,
         reader={name: value for name, value in told.items() if value is not None},
+        codec=args.codec,
     )
 
 

@@ -188,7 +188,14 @@ def repack(args: argparse.Namespace) -> None:
     with Progress(len(args.files), quiet=args.quiet) as progress:
         for path in args.files:
             progress(str(path))
-            result = repack(path, args.output, checksums=args.checksums, digests=digests)
+            result = repack(
+                path,
+                args.output,
+                checksums=args.checksums,
+                digests=digests,
+                rechunk=args.rechunk,
+                codec=args.codec,
+            )
             contents[str(path)] = _as_dict(result)
     lines = [f"{path}: {size(c['old_bytes'])} -> {size(c['new_bytes'])}" for path, c in contents.items()]
     _say(args, lines, contents)
@@ -308,6 +315,8 @@ COMMANDS: dict[str, tuple[Callable[[argparse.Namespace], None], tuple[Option, ..
             (("--checksums",), {"action": "store_true", "help": "add HDF5's Fletcher-32 to every chunk"}),
             (("--digests",), {"action": "store_true", "help": "store digests that verify compares"}),
             (("--no-digests",), {"action": "store_true", "help": "remove digests"}),
+            (("--rechunk",), {"action": "store_true", "help": "chunks of whole rows, of a size that reads fast"}),
+            (("--codec",), {"metavar": "NAME", "help": "of waveforms: auto, none (deflate), or a codec's name"}),
         ),
     ),
     "verify": (

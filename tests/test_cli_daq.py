@@ -53,6 +53,20 @@ def test_parts_of_a_file(files, tmp_path, capsys):
     assert lh5.read(files[1], "ch1104000/raw").n_rows == 2
 
 
+def test_waveforms_in_a_codec(files, capsys):
+    assert main(["daq-to-raw", *files]) == 0
+    plain = lh5.read(files[1], "ch1104000/raw/waveform/values")
+    assert main(["daq-to-raw", *files, "--codec", "uleb128_zigzag_diff"]) == 0
+    stored = lh5.read(files[1], "ch1104000/raw/waveform/values", decode=False)
+    assert isinstance(stored, lh5.EncodedArray)
+    decoded = lh5.read(files[1], "ch1104000/raw/waveform/values")
+    assert decoded.values.dtype == plain.values.dtype
+    np.testing.assert_array_equal(decoded.values, plain.values)
+    capsys.readouterr()
+    assert main(["daq-to-raw", *files, "--codec", "mp3"]) == 1
+    assert "mp3" in capsys.readouterr().err
+
+
 def test_an_absent_channel_is_an_error_and_with_a_part_a_warning(files, capsys):
     assert main(["daq-to-raw", *files, "--channels", "5"]) == 1
     assert "channel 5 is selected and not in cycle.fcio" in capsys.readouterr().err

@@ -34,6 +34,8 @@ class RawOptions:
     follow : read a file that still grows; None reads what there is
     progress : called with the bytes decoded so far, about, after every block
     reader : what else is told about the file, see :func:`pygama_core.daq.daqfile.open_daq`
+    codec : for the samples of waveforms: "auto", or the name of a codec of :mod:`pygama_core.lh5.codecs`; None stores
+        them deflated
     """
 
     out_spec: Mapping[str, Any] | Path | str | None = None
@@ -42,6 +44,7 @@ class RawOptions:
     follow: Follow | None = None
     progress: Callable[[int], None] | None = None
     reader: Mapping[str, Any] = field(default_factory=dict)
+    codec: str | None = None
 
 
 def daq_to_raw(
@@ -76,7 +79,7 @@ def daq_to_raw(
     spec = None if config is None else _parse(config, Path(raw_file), chosen.keywords)
     daq = _open(Path(daq_file), format, chosen)
     router: AnyRouter = Router(names or {}) if spec is None else SpecRouter(spec, daq.format_name, names or {})
-    with RawOutput(Path(raw_file), router) as out:
+    with RawOutput(Path(raw_file), router, chosen.codec) as out:
         for block in _blocks(daq, n_max, chosen):
             out.add(block)
         out.finish()
@@ -89,6 +92,7 @@ def daq_to_raw(
         out.write_everywhere("daq_summary", summary.to_struct())
         settings: dict[str, Any] = {"format": format, "names": dict(names or {}), "n_max": n_max, "out_spec": config}
         settings |= {"keywords": dict(chosen.keywords), "selection": _plain(chosen.selection)}
+        settings["codec"] = chosen.codec
         settings["reader"] = {name: str(value) for name, value in chosen.reader.items()}
         out.write_everywhere("provenance", provenance_struct("daq_to_raw", [Path(daq_file)], settings))
     return summary

@@ -25,11 +25,13 @@ class RawOutput:
     ----------
     raw_file : the file that takes what has no file of its own, the account and the provenance
     router : where each block goes
+    codec : of the waveforms' samples, as :class:`pygama_core.lh5.Writer` takes it
     """
 
-    def __init__(self, raw_file: Path, router: AnyRouter) -> None:
+    def __init__(self, raw_file: Path, router: AnyRouter, codec: str | None = None) -> None:
         self._raw_file = raw_file
         self._router = router
+        self._codec = codec
         self._writers: dict[Path, lh5.Writer] = {}
         self._named: dict[str, lh5.Writer] = {}  # as blocks name them: to resolve a path takes some system calls
         self._order = RowOrder()
@@ -101,7 +103,7 @@ class RawOutput:
             if path.resolve() == self._raw_file.resolve():
                 path = self._raw_file
             if path not in self._writers:
-                self._writers[path] = self._files.enter_context(lh5.Writer(path))
+                self._writers[path] = self._files.enter_context(lh5.Writer(path, codec=self._codec))
             self._named[file] = self._writers[path]
         return self._named[file]
 

@@ -223,6 +223,11 @@ def test_repack_reclaims_space_and_keeps_content(tmp_path, path, capsys):
         assert file["hit/V01"] == file["ch1/hit"]
     assert run(capsys, "repack", path, "--no-digests", "-o", tmp_path / "plain.lh5")[0] == 0
     assert not verify(tmp_path / "plain.lh5").is_covered
+    unchanged = path.read_bytes()
+    options = ("--rechunk", "--codec", "none", "-o", tmp_path / "again.lh5")
+    assert run(capsys, "repack", path, *options)[0] == 0
+    assert diff(path, tmp_path / "again.lh5") == []
+    assert path.read_bytes() == unchanged
     code, _, err = run(capsys, "repack", path, before, "-o", tmp_path / "x.lh5")
     assert code == 1
     assert "one file can be written" in err
