@@ -129,12 +129,18 @@ def test_bar_on_a_terminal():
 
 
 MEMORY = """
-import resource, sys
+import sys
+from pathlib import Path
 from pygama_core.daq.daqfile import open_daq
+
+def most():  # getrusage would tell the largest of this process and of the one that started it
+    status = dict(line.split(":", 1) for line in Path("/proc/self/status").read_text().splitlines())
+    return int(status["VmHWM"].split()[0]) // 1024
+
 daq = open_daq(sys.argv[1])
-start = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+start = most()
 rows = sum(getattr(block.table, "n_rows", 0) for block in daq.blocks(max_bytes=8 << 20))
-print(rows, (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - start) // 1024)
+print(rows, most() - start)
 """
 
 
@@ -158,7 +164,7 @@ def test_memory_does_not_grow_with_the_file(tmp_path, repository):
     rows, megabytes = map(int, result.stdout.split())
     path.unlink()
     assert rows == 3 * (n_events // 100 * 100)
-    assert megabytes < 400
+    assert 8 < megabytes < 400
 
 
 def test_release_keeps_the_content(tmp_path):

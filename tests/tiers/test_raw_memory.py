@@ -8,11 +8,13 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "daq"))
 from daq_streams import fcio_config, fcio_messages
 
 CONVERT = """
-import resource, sys
+import sys
 from pathlib import Path
 from pygama_core.tiers.daq_to_raw import daq_to_raw
 summary = daq_to_raw(Path(sys.argv[1]), Path(sys.argv[2]))
-print(sum(summary.rows.values()), resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024)
+# getrusage would tell the largest of this process and of the one that started it
+status = dict(line.split(":", 1) for line in Path("/proc/self/status").read_text().splitlines())
+print(sum(summary.rows.values()), int(status["VmHWM"].split()[0]) // 1024)
 """
 
 
